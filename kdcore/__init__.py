@@ -1,0 +1,1 @@
+"""Small knowledge distillations, run and looked into: recipe in, events out."""

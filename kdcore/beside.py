@@ -1,0 +1,198 @@
+"""A student beside its teacher and beside the same student alone: who they are, what they see, which layers go together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from kdcore.alignment import one_plane
+from kdcore.dataset import Split
+from kdcore.objective import Objective, Share
+from kdcore.pairing import automatic
+from kdcore.vocabulary import Seen
+
+if TYPE_CHECKING:
+    from kdcore.revive import Revived
+
+CHUNK = 256
+"""Pictures that a network looks at together."""
+
+
+@dataclass(frozen=True)
+class Sides:
+    """Whom a probe compares at one moment of a run. A view is a role, or "role:2" for its exit number 2."""
+
+    revived: Revived
+    student: str
+    teacher: str
+    baseline: str | None
+    objective: Objective | None
+    """The methods between the two, with their learned parts; None while nobody is taught by a teacher."""
+
+    def views(self) -> dict[str, str]:
+        """part -> view: teacher, student, and baseline where there is one."""
+        found = {"teacher": self.teacher, "student": self.student}
+        return {**found, "baseline": self.baseline} if self.baseline else found
+
+    def look(self, split: Split, count: int = 0) -> dict[str, Seen]:
+        """part -> what it makes of the split's first `count` inputs (0: all), each with the pictures that it is shown."""
+        split = split.of(torch.arange(count or len(split)).clamp(max=len(split) - 1).unique())
+        teacher_images = split.images if split.partner is None else split.partner
+        return {
+            part: see(self.revived, view, teacher_images if part == "teacher" else split.images)
+            for part, view in self.views().items()
+        }
+
+    def layer_names(self, part: str, layers: int) -> list[str]:
+        """The names of a side's layers."""
+        names = self.revived.networks[self.views()[part].split(":")[0]].layers
+        return list(names) if len(names) == layers else [f"layer {number + 1}" for number in range(layers)]
+
+    def matched(self) -> list[tuple[str, Share]]:
+        """(name, share) of each method in use that compares layers, pair-by-pair methods first."""
+        if self.objective is None:
+            return []
+        found = [
+            (name, share)
+            for name, share in self.objective.shares.items()
+            if share.weight > 0 and self.objective.methods[name].matches != "nothing"
+        ]
+        return sorted(found, key=lambda one: self.objective.methods[one[0]].matches == "all")  # type: ignore[union-attr]
+
+    def pair(self, seen: dict[str, Seen], student_layer: int, teacher_layer: int) -> tuple[int, int, str]:
+        """(student layer, teacher layer, why these), where -1 leaves the choice to what the run's method matched.
+
+        Raises ValueError for a layer that is not there.
+        """
+        for part, layer in (("student", student_layer), ("teacher", teacher_layer)):
+            if layer >= len(seen[part].maps):
+                raise ValueError(
+                    f"{part}_layer={layer}: the {part} has layers 0 to {len(seen[part].maps) - 1}; -1 takes the matched one"
+                )
+        if student_layer >= 0 and teacher_layer >= 0:
+            return student_layer, teacher_layer, "as chosen"
+        pairs, why = self.pairs(seen)
+        if student_layer >= 0:
+            pairs = [pair for pair in pairs if pair[0] == student_layer] or [
+                pair for pair in self._by_shape(seen) if pair[0] == student_layer
+            ]
+        elif teacher_layer >= 0:
+            pairs = [pair for pair in pairs if pair[1] == teacher_layer] or [(len(seen["student"].maps) // 2, teacher_layer)]
+        student_layer, teacher_layer = pairs[(len(pairs) - 1) // 2]
+        return student_layer, teacher_layer, why
+
+    def pairs(self, seen: dict[str, Seen]) -> tuple[list[tuple[int, int]], str]:
+        """The layer pairs that the run matched pair by pair, or those of like resolution and depth, and why."""
+        for name, share in self.matched():
+            if self.objective is not None and self.objective.methods[name].matches != "all":
+                return list(share.pairing.pairs), f"matched by {self.objective.methods[name].title}"
+        return self._by_shape(seen), "alike in resolution and depth"
+
+    def _by_shape(self, seen: dict[str, Seen]) -> list[tuple[int, int]]:
+        shapes = {part: [tuple(layer.shape[1:]) for layer in seen[part].maps] for part in ("student", "teacher")}
+        return list(automatic("each", "middle", student=shapes["student"], teacher=shapes["teacher"]).pairs)
+
+
+def sides(revived: Revived) -> Sides:
+    """Student, teacher and student alone at this moment. Raises ValueError where one of the first two is not there."""
+    baseline = next((role for role, part in revived.parts.items() if part == "baseline"), None)
+    if revived.lessons:
+        lesson = revived.lessons[-1]
+        return Sides(revived, lesson.student, lesson.teacher, baseline, lesson.objective)
+    roles = {part: [role for role, found in revived.parts.items() if found == part] for part in set(revived.parts.values())}
+    students = roles.get("student") or roles.get("peer") or []
+    teachers = roles.get("teacher") or roles.get("assistant") or [role for role in students if role != students[-1]]
+    if not students or not teachers:
+        raise ValueError(
+            f"this run has the roles {', '.join(revived.parts)}: nobody there is taught by anybody at this moment; "
+            "choose a moment of the phase in which the student learns from a teacher"
+        )
+    return Sides(revived, students[-1], teachers[0], baseline, None)
+
+
+def see(revived: Revived, view: str, images: Tensor) -> Seen:
+    """What a view makes of (N, *shape), looked at in chunks, without gradient."""
+    role, _, exit_number = view.partition(":")
+    with torch.no_grad():
+        chunks = [revived.networks[role].look(chunk) for chunk in images.split(CHUNK)]
+    if exit_number:
+        chunks = [seen.exits[int(exit_number)] for seen in chunks]
+
+    def joined(tensors: list[tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
+        return tuple(torch.cat(layer) for layer in zip(*tensors, strict=True))
+
+    return Seen(
+        torch.cat([seen.logits for seen in chunks]),
+        joined([seen.maps for seen in chunks]),
+        joined([seen.preacts for seen in chunks]),
+        torch.cat([seen.embedding for seen in chunks]),
+    )
+
+
+@dataclass(frozen=True)
+class Connected:
+    """A layer pair as a method compares it: the student's after the learned connector, in the teacher's shape."""
+
+    method: str
+    student: Tensor
+    teacher: Tensor
+    before_activation: bool
+
+
+def connected(sides: Sides, student: Seen, teacher: Seen, pair: tuple[int, int]) -> Connected | None:
+    """The pair through the run's own connector, (N, c, h, w) both, or None where no method learned one for it.
+
+    A method shows it as `connected(student, teacher)`, a list of pairs, before the activation, or as
+    `view(student, teacher)`, two lists; both in the order of its pairs (student layers slowest where all meet all).
+    """
+    for name, share in sides.matched():
+        assert sides.objective is not None
+        method = sides.objective.methods[name]
+        layers = list(share.pairing.pairs)
+        if method.matches == "all":
+            layers = [(s, t) for s in share.pairing.student_layers for t in share.pairing.teacher_layers]
+        if pair not in layers or not (hasattr(method, "connected") or hasattr(method, "view")):
+            continue
+        narrowed = share.narrow(method.matches, student, teacher)  # type: ignore[arg-type]
+        with torch.no_grad():
+            if hasattr(method, "connected"):
+                found = list(method.connected(*narrowed))  # type: ignore[operator]
+            else:
+                found = list(zip(*method.view(*narrowed), strict=True))  # type: ignore[operator]
+        if len(found) != len(layers):
+            continue
+        ours, theirs = found[layers.index(pair)]
+        whole = teacher.maps[pair[1]].shape
+        if ours.ndim == 4 and ours.shape == theirs.shape and theirs.shape[1] == whole[1]:
+            return Connected(method.title, ours, theirs, hasattr(method, "connected"))  # type: ignore[arg-type]
+    return None
+
+
+def explained(ours: Tensor, theirs: Tensor) -> float:
+    """Share in [0, 1] of the teacher's variance that a linear map of the student's channels gives, place by place.
+
+    (N, c, h, w) and (N, c', h', w'); the larger plane is averaged down. Least squares on the even pictures, scored on
+    the odd ones, so that more channels do not win by memory.
+    """
+    if len(ours) < 4:
+        raise ValueError(f"{len(ours)} pictures are too few for a linear fit; 4 or more are needed")
+    ours, theirs = one_plane(ours, theirs)
+    stride = max(1, ours.shape[2] * ours.shape[3] * len(ours) // 16_384)
+
+    def rows(features: Tensor, start: int) -> Tensor:
+        return features[start::2].permute(0, 2, 3, 1).flatten(0, 2)[::stride].double()
+
+    def with_one(features: Tensor) -> Tensor:
+        return torch.cat([features, torch.ones_like(features[:, :1])], dim=1)
+
+    inputs, targets = with_one(rows(ours, 0)), rows(theirs, 0)
+    gram = inputs.T @ inputs
+    gram += 1e-6 * gram.diagonal().mean().clamp(min=1e-12) * torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
+    weights = torch.linalg.solve(gram, inputs.T @ targets)
+    targets = rows(theirs, 1)
+    left = (with_one(rows(ours, 1)) @ weights - targets).square().sum()
+    whole = (targets - targets.mean(dim=0)).square().sum()
+    return float((1.0 - left / whole.clamp(min=1e-12)).clamp(0.0, 1.0))

@@ -1,0 +1,93 @@
+"""What is wrong with a recipe, said beside the setting that is wrong, before anything is built. No torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from kdcore.cards import Catalog
+from kdcore.recipe import Pick, Recipe
+from kdcore.registry import UnknownKey
+from kdcore.spec import KnobError
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing that is wrong: where ("student.width", "methods.1", "scheme") and what would be right."""
+
+    where: str
+    text: str
+
+
+def faults(recipe: Recipe, catalog: Catalog) -> list[Fault]:
+    """Everything that can be said to be wrong without building anything; an empty list is good news."""
+    found: list[Fault] = []
+
+    def known(where: str, folder: str, pick: Pick) -> bool:
+        try:
+            card = catalog.card(folder, pick.key)  # type: ignore[arg-type]
+        except UnknownKey as error:
+            found.append(Fault(where, str(error)))
+            return False
+        good = True
+        for name, value in pick.settings.items():
+            try:
+                card.fill({name: value})
+            except KnobError as error:
+                found.append(Fault(f"{where}.{name}", str(error)))
+                good = False
+        return good
+
+    fine = known("data", "datasets", recipe.data)
+    fine = known("student", "networks", recipe.student) and fine
+    fine = known("scheme", "schemes", recipe.scheme) and fine
+    uses_teacher = True
+    if recipe.scheme.key in catalog.folders["schemes"]:
+        uses_teacher = bool(catalog.card("schemes", recipe.scheme.key).facts["uses_teacher"])
+    if uses_teacher:
+        fine = known("teacher", "networks", recipe.teacher) and fine
+    for number, part in enumerate(recipe.methods):
+        fine = known(f"methods.{number}", "methods", part.method) and fine
+    if not fine:
+        return found
+    return found + _together(recipe, catalog, uses_teacher)
+
+
+def _together(recipe: Recipe, catalog: Catalog, uses_teacher: bool) -> list[Fault]:
+    """What is wrong between parts that are each right."""
+    found: list[Fault] = []
+    data = catalog.card("datasets", recipe.data.key)
+    scheme = catalog.card("schemes", recipe.scheme.key)
+    for role in ("teacher", "student") if uses_teacher else ("student",):
+        pick: Pick = getattr(recipe, role)
+        takes = catalog.card("networks", pick.key).facts["takes"]
+        if data.facts["gives"] not in takes:
+            fits = [key for key, card in catalog.folders["networks"].items() if data.facts["gives"] in card.facts["takes"]]
+            found.append(
+                Fault(role, f"{recipe.data.key} gives {data.facts['gives']}, {pick.key} takes {' or '.join(takes)}; "
+                            f"{', '.join(fits)} would fit")
+            )  # fmt: skip
+    if not recipe.methods:
+        return [*found, Fault("methods", "no method: add at least one, for instance kd")]
+    cards = [catalog.card("methods", part.method.key) for part in recipe.methods]
+    weights = [card.facts["weight"] if part.weight is None else part.weight for part, card in zip(recipe.methods, cards, strict=True)]
+    if not any(card.facts["needs_teacher"] and weight > 0 for card, weight in zip(cards, weights, strict=True)):
+        found.append(
+            Fault("methods", "nothing is distilled: no method with a weight above 0 compares with a teacher; add one, for instance kd")
+        )
+    for number, (card, part) in enumerate(zip(cards, recipe.methods, strict=True)):
+        if card.facts["needs_teacher"] and card.facts["matches"] not in scheme.facts["takes_matching"]:
+            found.append(Fault(f"methods.{number}", f"{card.key} does not go with {scheme.key}: {scheme.facts['refusal']}"))
+        if part.pairs is not None and card.facts["matches"] == "nothing":
+            found.append(Fault(f"methods.{number}.pairs", f"{card.key} compares outputs; it takes no pairs of layers"))
+        if part.pairs is not None and card.facts["matches"] == "one" and len(part.pairs) != 1:
+            found.append(Fault(f"methods.{number}.pairs", f"{card.key} matches one pair of layers, not {len(part.pairs)}"))
+    if any(card.facts["matches"] in ("one", "each", "all") and card.facts["needs_teacher"] for card in cards):
+        budget = recipe.budget()
+        if budget.batch < 4:
+            found.append(Fault("training.batch", f"batch={budget.batch}: methods with learned parts need 4 pictures or more"))
+    labelled = data.fill(recipe.data.settings)["labelled"]
+    if labelled == 0 and not any(card.facts["needs_teacher"] and w > 0 for card, w in zip(cards, weights, strict=True)):
+        found.append(Fault("data.labelled", "labelled=0 leaves nothing to learn from without a teacher"))
+    if labelled == 0 and not uses_teacher:
+        found.append(Fault("data.labelled", f"labelled=0: in {scheme.key} there is no teacher with labels"))
+    return found

@@ -1,0 +1,60 @@
+"""The contract of a method: a pure loss between what two networks saw. It owns no network and no optimiser."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import ClassVar, Literal
+
+from torch import Tensor, nn
+
+from kdcore.spec import Spec
+from kdcore.vocabulary import Batch, Paper, Seen, Terms
+
+Family = Literal["labels", "response", "feature", "relation", "parameter", "gradient"]
+Matching = Literal["nothing", "one", "each", "all"]
+Reads = Literal["labels", "logits", "maps", "preacts", "embedding"]
+
+
+class Method(Spec, nn.Module, ABC):
+    """A loss with its knobs and its card. The docstring is the card: first sentence what it does, the rest why.
+
+    `forward` gets the layers that the recipe's pairing names: with `matches` "one" or "each" the student's and the
+    teacher's `maps` stand pair by pair (`student.maps[i]` goes with `teacher.maps[i]`; one pair for "one"); with "all"
+    they are every layer of either side that was chosen; with "nothing" the method must not read maps.
+    """
+
+    title: ClassVar[str]
+    """The name people use."""
+    family: ClassVar[Family]
+    formula: ClassVar[str]
+    """LaTeX, what `forward` computes, averaged over the batch."""
+    paper: ClassVar[Paper]
+    provenance: ClassVar[str]
+    """Where formula and defaults were read: authors' code, benchmark code, paper only, or our own decision."""
+    convention: ClassVar[str]
+    """The reduction that this follows, and its factor to other conventions in public code."""
+    pitfalls: ClassVar[tuple[str, ...]] = ()
+    weight: ClassVar[float]
+    """A sane weight beside cross-entropy at this lab's scale."""
+    rests: ClassVar[bool]
+    """Whether the loss is zero when both networks saw the same (and learned parts are the identity)."""
+    matches: ClassVar[Matching] = "nothing"
+    prefers: ClassVar[Literal["middle", "last"]] = "middle"
+    """Which student layer the automatic pairing takes when `matches` is "one"."""
+    reads: ClassVar[tuple[Reads, ...]]
+    """What it uses of either side; the engine keeps only that of a cached teacher."""
+    needs_teacher: ClassVar[bool] = True
+
+    def build(self, student: Seen, teacher: Seen, images: int) -> None:
+        """Make learned parts from the shapes seen. `images` is the size of the training set. Called once."""
+
+    @abstractmethod
+    def forward(self, student: Seen, teacher: Seen, batch: Batch) -> Terms:
+        """The terms, (N,) each. The teacher's tensors carry no gradient."""
+
+    def view(self, student: Seen, teacher: Seen) -> tuple[list[Tensor], list[Tensor]] | None:
+        """What the loss compares, for pictures: the student's tensors and, beside each, the teacher's of equal shape.
+
+        Made by the very functions that `forward` uses, after `build`. None where there is nothing to lay side by side.
+        """
+        return None

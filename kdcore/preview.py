@@ -1,0 +1,31 @@
+"""What a recipe would come to, said before anything starts: sizes, matched layers, expected time. No torch."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Preview:
+    """The plan of a run. Faults stand beside the setting they are about; with any fault there is no plan."""
+
+    faults: list[dict[str, str]] = field(default_factory=list)
+    """{"where", "text"}, as check.Fault."""
+    roles: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """As in events.Started: role -> part, network, title, parameters, macs, layers (name, shape)."""
+    data: dict[str, Any] = field(default_factory=dict)
+    """As in events.Started."""
+    phases: list[dict[str, Any]] = field(default_factory=list)
+    """{"name", "title", "steps", "epochs", "seconds": expected, "lessons": as in events.PhaseStarted}."""
+    seconds: float = 0.0
+    """Expected time of the whole run, from a few timed steps."""
+    warnings: list[str] = field(default_factory=list)
+    """What may disappoint without being wrong."""
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @staticmethod
+    def from_json(found: dict[str, Any]) -> Preview:
+        return Preview(**found)

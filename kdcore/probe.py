@@ -1,0 +1,26 @@
+"""The contract of a probe: one question about a run's networks, answered with typed plain arrays."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, ClassVar
+
+from kdcore.answer import Answer
+from kdcore.spec import Spec
+
+if TYPE_CHECKING:
+    from kdcore.revive import Revived
+
+
+class Probe(Spec, ABC):
+    """A question with knobs. The docstring is its card: first sentence the question, the rest what to see."""
+
+    title: ClassVar[str]
+    answers: ClassVar[str]
+    """Name of the class of kdcore.answer that it returns; the app has one chart for each."""
+    needs: ClassVar[tuple[str, ...]] = ()
+    """What a run must have for the question to make sense: "points", "images", "maps", "attention"."""
+
+    @abstractmethod
+    def ask(self, revived: Revived) -> Answer:
+        """The answer for one moment of a run. Raises ValueError with one sentence where it cannot be asked."""

@@ -1,0 +1,245 @@
+"""One run's folder: one writer, many readers, no lock. No torch until tensors are read or written.
+
+    <root>/<id>/recipe.json                      what was asked for
+                process.json                     who holds the run
+                events.jsonl                     what happened; a line counts once its newline is there
+                stop                             there when someone asked it to stop
+                fault.txt                        the traceback of an unexpected error
+                snapshots/<name>.safetensors     whole before their line is written
+                answers/<key>.safetensors        what probes answered
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import secrets
+import shutil
+import time
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from kdcore.events import ENDS, Event, Failed, Finished, Note, Snapshot, Stopped
+from kdcore.files import append_line, read_between, read_up_to, size_of_folder, write_whole
+from kdcore.history import History, fold
+from kdcore.processes import alive
+from kdcore.recipe import LONGEST, Recipe, RecipeError
+from kdcore.wellformed import event_from_line
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+State = Literal["waiting", "running", "finished", "failed", "stopped", "lost"]
+KEY = re.compile(r"[a-z0-9_-]{1,80}\Z")
+SNAPSHOT = re.compile(r"[a-z0-9][a-z0-9_-]{0,60}\Z")
+SILENCE = 600.0
+"""Seconds without a sign of life after which a run is lost, where its process cannot be looked up."""
+_TAIL = 256 * 1024
+"""Bytes at the end of a log in which its end is looked for."""
+_ENDS: dict[type[Event], State] = {Finished: "finished", Failed: "failed", Stopped: "stopped"}
+
+
+class RunError(ValueError):
+    """Something that cannot be done with a run; the message is a sentence for whoever asked."""
+
+
+class UnknownRun(RunError):
+    """An id that no run has."""
+
+
+class Run:
+    """One run folder. Cheap to make; everything is read when asked for, so that it is never stale."""
+
+    def __init__(self, folder: Path, *, recorded: bool = False, answers: Path | None = None) -> None:
+        self.folder = folder
+        self.id = folder.name
+        self.recorded = recorded
+        self._answers = answers or folder / "answers"
+
+    @cached_property
+    def recipe(self) -> Recipe:
+        """What was asked for. Raises RecipeError if the file was damaged or edited into nonsense."""
+        try:
+            return Recipe.from_text(read_up_to(self.folder / "recipe.json", 4 * LONGEST).decode())
+        except RecipeError:
+            raise
+        except OSError as error:
+            raise RecipeError("", f"the recipe of run {self.id} cannot be read: {error.strerror}") from error
+        except ValueError as error:
+            raise RecipeError("", f"the recipe of run {self.id} is damaged: {error}") from error
+
+    @property
+    def created(self) -> float:
+        """When it was asked for (recorded runs: when it began), in seconds since the epoch; 0 if unknown."""
+        if self.recorded:
+            first = read_between(self.folder / "events.jsonl", 0, _TAIL).partition(b"\n")[0]
+            with contextlib.suppress(ValueError):
+                return float(getattr(event_from_line(first), "time", 0.0))
+        return modified(self.folder / "recipe.json")
+
+    def append(self, event: Event) -> None:
+        """Write an event: its tensors first, then its line. Raises OSError; what was there before stays readable."""
+        self._writable()
+        if isinstance(event, Snapshot) and event.tensors:
+            path = self._snapshot(event.name)
+            path.parent.mkdir(exist_ok=True)
+            write_whole(path, _safetensors(event.tensors), durable=True)
+        line = json.dumps(event.to_json(), separators=(",", ":"), allow_nan=False).encode()
+        append_line(self.folder / "events.jsonl", line, durable=isinstance(event, ENDS))
+
+    def events(self, since: int = 0) -> tuple[list[Event], int]:
+        """The events from a byte offset on, and the offset to ask from next. A damaged line becomes a Note."""
+        start = max(0, since)
+        found = read_between(self.folder / "events.jsonl", start)
+        end = found.rfind(b"\n") + 1
+        events: list[Event] = []
+        place = start
+        for line in found[:end].split(b"\n")[:-1]:
+            if line.strip():
+                try:
+                    events.append(event_from_line(line))
+                except ValueError:
+                    events.append(Note(0.0, f"A damaged line of the log was skipped (at byte {place:,})."))
+            place += len(line) + 1
+        return events, start + end
+
+    def history(self) -> History:
+        """Everything so far, folded."""
+        return fold(self.events()[0])
+
+    def state(self) -> State:
+        """What has become of it. lost: its process is gone and said nothing."""
+        if end := self.said_end():
+            return end
+        if self.recorded:
+            return "lost"
+        held = self._held()
+        living = alive(held)
+        if living is None:
+            signs = (modified(self.folder / name) for name in ("events.jsonl", "process.json", "recipe.json"))
+            living = time.time() - max(signs) < SILENCE
+        if not living:
+            return self.said_end() or "lost"  # it may have ended between the two looks
+        if held.get("stage") == "line" and self.stop_requested():
+            return "stopped"
+        return "running" if held.get("stage") == "work" else "waiting"
+
+    def begin(self, process: dict[str, Any]) -> None:
+        """Write down which process holds it from now on, as `processes.this_process` says it."""
+        self._writable()
+        write_whole(self.folder / "process.json", json.dumps(process).encode())
+
+    def waits_in_line(self) -> bool:
+        """Whether no scribe has taken it yet."""
+        return self.said_end() is None and self._held().get("stage") == "line"
+
+    def holder(self) -> int | None:
+        """Number of the process that holds it, if it lives."""
+        held = self._held()
+        return held["pid"] if alive(held) else None
+
+    def request_stop(self) -> None:
+        """Ask it to stop; its process looks several times a second."""
+        self._writable()
+        (self.folder / "stop").touch()
+
+    def stop_requested(self) -> bool:
+        return (self.folder / "stop").exists()
+
+    def keep_fault(self, text: str) -> None:
+        """Keep the traceback of an unexpected error for whoever repairs it."""
+        write_whole(self.folder / "fault.txt", text.encode())
+
+    def tensors(self, name: str) -> dict[str, Tensor]:
+        """The tensors of a snapshot, on the CPU. Raises RunError if it is not there or damaged."""
+        from safetensors import SafetensorError
+        from safetensors.torch import load
+
+        try:
+            return load(self._snapshot(name).read_bytes())
+        except FileNotFoundError as error:
+            raise RunError(f"run {self.id} has no snapshot {name}") from error
+        except (OSError, SafetensorError, ValueError) as error:
+            raise RunError(f"snapshot {name} of run {self.id} is damaged: {error}") from error
+
+    def answer(self, key: str) -> bytes | None:
+        """What was kept under this key, or None."""
+        try:
+            return self._answer(key).read_bytes()
+        except OSError:
+            return None
+
+    def keep_answer(self, key: str, content: bytes) -> None:
+        """Keep an answer, for recorded runs beside the shelf. Raises OSError when the disk is full."""
+        path = self._answer(key)
+        path.parent.mkdir(parents=self.recorded, exist_ok=True)
+        write_whole(path, content)
+
+    def size(self) -> int:
+        """Bytes on disk."""
+        return size_of_folder(self.folder)
+
+    def delete(self) -> None:
+        """Take it off the shelf for good. Raises RunError while it runs, and for a recorded run."""
+        self._writable()
+        if self.folder.is_symlink():
+            raise RunError(f"run {self.id} is a link to another place; it is not deleted")
+        if self.state() in ("running", "waiting"):
+            raise RunError(f"run {self.id} is still going; stop it first")
+        aside = self.folder.parent / f".deleting-{secrets.token_hex(6)}"
+        self.folder.rename(aside)
+        shutil.rmtree(aside, ignore_errors=True)
+
+    def said_end(self) -> State | None:
+        """How its events say that it ended, if they do."""
+        for line in reversed(read_between(self.folder / "events.jsonl", -_TAIL).split(b"\n")[:-1]):
+            if any(kind.__name__.encode() in line for kind in ENDS):
+                with contextlib.suppress(ValueError):
+                    if state := _ENDS.get(type(event_from_line(line))):
+                        return state
+        return None
+
+    def _held(self) -> dict[str, Any]:
+        try:
+            found = json.loads(read_up_to(self.folder / "process.json", 10_000))
+        except (OSError, ValueError, RecursionError):
+            return {}
+        return found if isinstance(found, dict) else {}
+
+    def _snapshot(self, name: str) -> Path:
+        if not SNAPSHOT.match(name):
+            raise RunError(f"{name[:80]!r} is no name of a snapshot")
+        return self.folder / "snapshots" / f"{name}.safetensors"
+
+    def _answer(self, key: str) -> Path:
+        if not KEY.match(key):
+            raise RunError(f"{key[:100]!r} is no key of an answer: small letters, digits, - and _, 80 at most")
+        return self._answers / f"{key}.safetensors"
+
+    def _writable(self) -> None:
+        if self.recorded:
+            raise RunError(f"run {self.id} was recorded and is shipped with the lab; it cannot be changed")
+
+
+def _safetensors(tensors: dict[str, Tensor]) -> bytes:
+    """Made in memory and not by the library's own file writer, so that a full disk is an OSError that says so."""
+    from safetensors.torch import save
+
+    seen: set[int] = set()
+    ready: dict[str, Tensor] = {}
+    for name, tensor in tensors.items():
+        tensor = tensor.detach().cpu().contiguous()
+        storage = tensor.untyped_storage().data_ptr()
+        ready[name] = tensor.clone() if storage in seen else tensor
+        seen.add(storage)
+    return save(ready)
+
+
+def modified(path: Path) -> float:
+    """When the file was last written, in seconds since the epoch; 0 where there is none."""
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0

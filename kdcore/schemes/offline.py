@@ -1,0 +1,36 @@
+"""The teacher learns first; then the student learns from it and from the labels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from kdcore.network import Network
+from kdcore.recipe import Pick
+from kdcore.scheme import Between, Casting, Phase, Scheme, Turn, distilled
+
+
+class Offline(Scheme):
+    """A trained, frozen teacher teaches the student.
+
+    The classic order: the teacher is finished before the student starts, so its outputs can be computed once and kept.
+    """
+
+    title = "Offline: frozen teacher"
+    kind = "offline"
+
+    def cast(self, teacher: Pick, student: Pick) -> dict[str, Casting]:
+        roles = {"teacher": Casting(teacher, "teacher"), "student": Casting(student, "student")}
+        if self.baseline:
+            roles["baseline"] = Casting(student, "baseline", twin_of="student")
+        return roles
+
+    def phases(self, cast: Mapping[str, Network], between: Between) -> Iterator[Phase]:
+        yield Phase(
+            "teacher", "The teacher learns from the labels", (Turn("teacher", (between.alone("teacher"),)),),
+            budget="teacher", pictures="teacher",
+        )  # fmt: skip
+        if self.baseline:
+            yield Phase(
+                "baseline", "The student alone learns from the labels", (Turn("baseline", (between.alone("baseline"),)),)
+            )
+        yield Phase("student", "The student learns from the teacher", (distilled("student", "teacher", between),))

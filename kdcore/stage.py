@@ -1,0 +1,241 @@
+"""A recipe brought to life: its data, its networks, and the losses between them. Training and revival start here."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from kdcore.catalog import DATASETS, METHODS, NETWORKS, SCHEMES
+from kdcore.dataset import Data, Split
+from kdcore.method import Method
+from kdcore.methods.ce import CrossEntropy
+from kdcore.network import Network, macs_of, parameters_of
+from kdcore.objective import Objective, Share
+from kdcore.pairing import Pairing, PairingError, automatic, named
+from kdcore.recipe import Part, Pick, Recipe, RecipeError, Training
+from kdcore.registry import UnknownKey, pick
+from kdcore.scheme import Between, Casting, Lesson, Scheme
+from kdcore.spec import KnobError
+from kdcore.vocabulary import Seen
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Everything that a recipe names, made and on its device."""
+
+    recipe: Recipe
+    budget: Training
+    scheme: Scheme
+    data: Data
+    castings: dict[str, Casting]
+    cast: dict[str, Network]
+    device: torch.device
+
+    def view(self, name: str, seen: Mapping[str, Seen]) -> Seen:
+        """What a view ("role" or "role:exit") saw."""
+        role, _, number = name.partition(":")
+        return seen[role].exits[int(number)] if number else seen[role]
+
+    def eyes(self, role: str, split: Split) -> Tensor:
+        """The pictures as this role sees them: teachers may have a sensor of their own."""
+        if split.partner is not None and self.castings[role].part == "teacher":
+            return split.partner
+        return split.images
+
+    def batch_of(self, split: Split) -> int:
+        """Pictures in a training step on this split: never more than there are."""
+        return min(self.budget.batch, len(split))
+
+
+def seeded(recipe: Recipe, purpose: str) -> int:
+    """A seed that belongs to one purpose of one recipe."""
+    return (recipe.seed * 1_000_003 + zlib.crc32(purpose.encode())) % 2**63
+
+
+def place(recipe: Recipe) -> torch.device:
+    """Where it runs. Raises RecipeError if a GPU is asked for and there is none."""
+    wanted = recipe.budget().device
+    if wanted == "cuda" and not torch.cuda.is_available():
+        raise RecipeError("training.device", "device='cuda': this machine has no GPU that torch can use; 'auto' or 'cpu' runs")
+    return torch.device("cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def set_stage(recipe: Recipe, device: torch.device | None = None) -> Stage:
+    """Data, networks and scheme of a recipe.
+
+    Raises RecipeError with the path of the setting for whatever does not fit, DataError for data that cannot be used.
+    """
+    device = place(recipe) if device is None else device
+    scheme = _made("scheme", SCHEMES, recipe.scheme, "scheme")
+    try:
+        data = _made("data", DATASETS, recipe.data, "data set").prepare(recipe.seed)
+    except KnobError as error:
+        raise RecipeError(f"data.{error.knob}", str(error)) from error
+    data = data.to(device)
+    pictures = "images" if data.images_of_plane else "points"
+    picks = {role: filled(role, getattr(recipe, role)) for role in ("teacher", "student")}
+    castings = scheme.cast(**picks)
+    cast: dict[str, Network] = {}
+    for role, casting in castings.items():
+        kind = pick(NETWORKS, casting.network.key, what="network")
+        if pictures not in kind.takes:
+            raise RecipeError(
+                "student" if casting.part in ("student", "baseline") else "teacher",
+                f"{recipe.data.key} gives {pictures}, {casting.network.key} takes {' or '.join(kind.takes)}",
+            )
+        network = _made("teacher" if casting.part == "teacher" else "student", NETWORKS, casting.network, "network")
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seeded(recipe, f"network {casting.twin_of or role}"))
+            try:
+                network.build(data.shape, data.classes)
+            except KnobError as error:
+                where = casting.part if casting.part in ("teacher", "student") else "student"
+                raise RecipeError(f"{where}.{error.knob}", str(error)) from error
+        cast[role] = network.to(device, memory_format=torch.channels_last) if pictures == "images" else network.to(device)
+    stage = Stage(recipe, recipe.budget(), scheme, data, castings, cast, device)
+    for role in list(cast):
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seeded(recipe, f"dress {role}"))
+            cast[role] = scheme.dress(role, cast[role], glimpse(stage, role, data.train)).to(device)
+    return stage
+
+
+def glimpse(stage: Stage, role: str, split: Split) -> Seen:
+    """What a role's network makes of one training batch, in eval mode: for shapes."""
+    network = stage.cast[role]
+    network.eval()
+    with torch.no_grad():
+        return network.look(stage.eyes(role, split)[: stage.batch_of(split)])
+
+
+def filled(where: str, choice: Pick) -> Pick:
+    """The network's pick with every knob. Raises RecipeError."""
+    try:
+        kind = pick(NETWORKS, choice.key, what="network")
+        return Pick(choice.key, kind(**choice.settings).settings())
+    except UnknownKey as error:
+        raise RecipeError(where, str(error)) from error
+    except KnobError as error:
+        raise RecipeError(f"{where}.{error.knob}", str(error)) from error
+
+
+def _made(where: str, folder: Mapping[str, type], choice: Pick, what: str):  # type: ignore[no-untyped-def]
+    try:
+        return pick(dict(folder), choice.key, what=what)(**choice.settings)
+    except UnknownKey as error:
+        raise RecipeError(where, str(error)) from error
+    except KnobError as error:
+        raise RecipeError(f"{where}.{error.knob}", str(error)) from error
+
+
+class Losses(Between):
+    """The recipe's methods, built for the two views of each lesson."""
+
+    def __init__(self, stage: Stage) -> None:
+        self.stage = stage
+        self.names = _names(stage.recipe.methods)
+        self.shapes: dict[str, Seen] = {}
+
+    def alone(self, student: str) -> Lesson:
+        objective = Objective([CrossEntropy()], [Share("ce", 1.0, automatic("nothing", "last", student=(), teacher=()))])
+        return Lesson(student, None, objective, "alone")
+
+    def labels(self, student: str, share: float = 1.0) -> Lesson | None:
+        chosen = self._chosen(needs_teacher=False)
+        if not chosen:
+            return None
+        nothing = Pairing((), "compares outputs, no layers")
+        shares = [Share(name, weight, nothing) for name, _, method, weight in chosen]
+        return Lesson(student, None, Objective([method for _, _, method, _ in chosen], shares), "labels", share)
+
+    def knowledge(self, student: str, teacher: str, share: float = 1.0) -> Lesson:
+        chosen = self._chosen(needs_teacher=True)
+        student_seen, teacher_seen = self._seen(student), self._seen(teacher)
+        shapes = {
+            "student": [tuple(features.shape[1:]) for features in student_seen.maps],
+            "teacher": [tuple(features.shape[1:]) for features in teacher_seen.maps],
+        }
+        shares = []
+        for name, part, method, weight in chosen:
+            try:
+                if part.pairs is None:
+                    pairing = automatic(method.matches, method.prefers, **shapes)
+                else:
+                    pairing = named(method.matches, part.pairs, **shapes)
+            except PairingError as error:
+                raise RecipeError(f"methods.{self.names.index(name)}.pairs", f"{name}: {error}") from error
+            shares.append(Share(name, weight, pairing))
+        objective = Objective([method for _, _, method, _ in chosen], shares)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seeded(self.stage.recipe, f"lesson {student} {teacher}"))
+            objective.build(student_seen, teacher_seen, len(self.stage.data.teacher_train))
+        return Lesson(student, teacher, objective.to(self.stage.device), "knowledge", share)
+
+    def _chosen(self, *, needs_teacher: bool) -> list[tuple[str, Part, Method, float]]:
+        found = []
+        for number, (name, part) in enumerate(zip(self.names, self.stage.recipe.methods, strict=True)):
+            method: Method = _made(f"methods.{number}", METHODS, part.method, "method")
+            weight = method.weight if part.weight is None else part.weight
+            if method.needs_teacher == needs_teacher and weight > 0.0:
+                found.append((name, part, method, weight))
+        return found
+
+    def _seen(self, view: str) -> Seen:
+        role = view.partition(":")[0]
+        if role not in self.shapes:
+            self.shapes[role] = glimpse(self.stage, role, self.stage.data.train)
+        return self.stage.view(view, self.shapes)
+
+
+def _names(parts: tuple[Part, ...]) -> list[str]:
+    """Each method's key, numbered from its second appearance on."""
+    names: list[str] = []
+    for part in parts:
+        twins = sum(1 for other in parts[: len(names)] if other.method.key == part.method.key)
+        names.append(f"{part.method.key}{twins + 1}" if twins else part.method.key)
+    return names
+
+
+def describe_roles(stage: Stage) -> dict[str, dict[str, object]]:
+    """Plain data about every network, for Started and Preview."""
+    found: dict[str, dict[str, object]] = {}
+    for role, network in stage.cast.items():
+        seen = glimpse(stage, role, stage.data.train)
+        casting = stage.castings[role]
+        plain = network.deployed()
+        found[role] = {
+            "part": casting.part,
+            "network": casting.network.key,
+            "title": type(plain).title,
+            "settings": casting.network.settings,
+            "parameters": parameters_of(plain),
+            "macs": macs_of(plain, stage.data.shape),
+            "layers": [
+                {"name": name, "shape": list(features.shape[1:])}
+                for name, features in zip(network.layers, seen.maps, strict=True)
+            ],
+        }
+    return found
+
+
+def describe_data(stage: Stage) -> dict[str, object]:
+    """Plain data about the data, for Started and Preview."""
+    data = stage.data
+    return {
+        "key": stage.recipe.data.key,
+        "title": DATASETS[stage.recipe.data.key].title,
+        "shape": list(data.shape),
+        "classes": data.classes,
+        "class_names": list(data.class_names),
+        "train": len(data.train),
+        "labelled": int((data.train.labels >= 0).sum()),
+        "teacher_train": len(data.teacher_train),
+        "validation": len(data.validation),
+        "test": len(data.test),
+        "hidden": data.hidden,
+        "augmentation": data.augmentation,
+    }

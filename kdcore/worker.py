@@ -1,0 +1,132 @@
+"""The two warm workers: a scribe, which writes one run, and a worker, which answers what pages ask. They import torch."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import os
+import signal
+from collections import OrderedDict
+from typing import Any
+
+import torch
+
+from kdcore import engine
+from kdcore.catalog import PROBES, catalog
+from kdcore.export import export_student
+from kdcore.failure import sentence
+from kdcore.processes import cores
+from kdcore.recipe import Recipe
+from kdcore.registry import pick
+from kdcore.revive import Revived, revive
+from kdcore.run import RunError
+from kdcore.runs import Shelf
+from kdcore.scribe import Source, exit_code, write
+from kdcore.slots import Slots
+from kdcore.wire import Caller, Message
+
+KEPT_MOMENTS = 2
+"""Revived moments kept for the next question; each holds its data set."""
+
+
+def scribe(shelf: Shelf, caller: Caller, *, source: Source = engine.run) -> int:
+    """Warm up, say ready, wait for one run, write it. The exit code is that of the run, 0 if none came."""
+    step_aside(10)
+    warm_up()
+    caller.say({"ready": os.getpid(), "slots": sum(slots.count for slots in _machine(shelf).values())})
+    request = caller.hear()
+    if request is None:
+        return 0
+    try:
+        run = shelf.run(str(request.get("run")))
+    except RunError as error:
+        caller.say({"error": str(error)})
+        return 3
+    for name in (signal.SIGTERM, signal.SIGINT):  # asked to go: the run says Stopped first
+        signal.signal(name, signal.default_int_handler)
+    end = write(run, source, slots=slots_for(run.recipe, shelf))
+    caller.say({"done": run.id, "end": type(end).__name__})
+    return exit_code(end)
+
+
+def worker(shelf: Shelf, caller: Caller) -> int:
+    """Answer requests until stdin ends: {"do": "catalog" | "preview" | "ask" | "export", …} -> {"ok": …} or {"error": …}."""
+    step_aside(5)
+    warm_up()
+    caller.say({"ready": os.getpid()})
+    desk = Answers(shelf)
+    while (request := caller.hear()) is not None:
+        try:
+            reply: Message = {"ok": desk.answer(request)}
+        except Exception as error:
+            reply = {"error": sentence(error), "where": getattr(error, "where", "")}
+        caller.say(reply)
+    return 0
+
+
+class Answers:
+    """What the worker can do. Everything that it is asked comes checked again: a page may be out of date."""
+
+    def __init__(self, shelf: Shelf) -> None:
+        self._shelf = shelf
+        self._moments: OrderedDict[tuple[str, str], Revived] = OrderedDict()
+
+    def answer(self, request: Message) -> Any:
+        """Raises whatever goes wrong; ValueErrors carry a sentence."""
+        match request.get("do"):
+            case "catalog":
+                return catalog().to_json()
+            case "preview":
+                return engine.rehearse(Recipe.from_json(request.get("recipe"))).to_json()
+            case "ask":
+                return self._ask(request)
+            case "export":
+                files = export_student(self._shelf.run(request["run"]))
+                return {name: content.hex() for name, content in files.items()}
+        raise RunError(f"{str(request.get('do'))[:40]!r} is nothing that the worker does")
+
+    def _ask(self, request: Message) -> str:
+        run = self._shelf.run(request["run"])
+        probe = pick(PROBES, request["probe"], what="probe")(**request["settings"])
+        moment = (run.id, request["snapshot"])
+        if moment not in self._moments:
+            self._moments[moment] = revive(run, request["snapshot"])
+            while len(self._moments) > KEPT_MOMENTS:
+                self._moments.popitem(last=False)
+        self._moments.move_to_end(moment)
+        torch.manual_seed(0)  # a probe that draws draws the same for the same question
+        run.keep_answer(request["key"], probe.ask(self._moments[moment]).to_bytes())
+        return request["key"]
+
+
+def slots_for(recipe: Recipe, shelf: Shelf) -> Slots:
+    """The slots that a recipe takes one of: a GPU's where it runs on one, else a core's."""
+    machine = _machine(shelf)
+    return machine["gpu"] if "gpu" in machine and recipe.budget().device != "cpu" else machine["cpu"]
+
+
+def _machine(shelf: Shelf) -> dict[str, Slots]:
+    folder = shelf.root / "slots"
+    wanted = os.environ.get("KDLAB_SLOTS", "")
+    found = {"cpu": Slots(folder, "cpu", max(1, int(wanted)) if wanted.isdigit() else cores())}
+    if torch.cuda.is_available():
+        found["gpu"] = Slots(folder, "gpu", torch.cuda.device_count())
+    return found
+
+
+def step_aside(nice: int) -> None:
+    """Let the app and the browser go first; one thread, so that runs side by side do not quarrel and sums keep their order."""
+    with contextlib.suppress(AttributeError, OSError):
+        os.nice(nice)
+    torch.set_num_threads(1)
+
+
+def warm_up() -> None:
+    """One small convolution forwards, backwards and an optimiser step: the first ones of a process take long."""
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    network = torch.nn.Sequential(torch.nn.Conv2d(1, 4, 3), torch.nn.BatchNorm2d(4), torch.nn.ReLU()).to(device)
+    optimizer = torch.optim.AdamW(network.parameters(), fused=True)
+    network(torch.zeros(4, 1, 8, 8, device=device)).mean().backward()
+    optimizer.step()
+    gc.collect()
+    gc.freeze()

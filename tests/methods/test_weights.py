@@ -1,0 +1,64 @@
+"""Each method's own weight makes it neither drown cross-entropy nor vanish beside it, on real pictures."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from kdcore.datasets.digits import Digits
+from kdcore.networks.plain import Plain
+from kdcore.objective import Objective, Share
+from kdcore.pairing import automatic
+from kdcore.vocabulary import Batch, Seen
+
+from .fixture import METHODS
+
+PICTURES = 128
+
+
+@pytest.fixture(scope="module")
+def digits() -> Batch:
+    raw = Digits().load(0)
+    images = raw.images[:PICTURES]
+    return Batch((images - images.mean()) / images.std(), raw.labels[:PICTURES], torch.arange(PICTURES))
+
+
+def network(width: int, seed: int) -> Plain:
+    torch.manual_seed(seed)
+    made = Plain(width=width)
+    made.build((1, 8, 8), 10)
+    return made
+
+
+@pytest.fixture(scope="module")
+def teacher(digits) -> Seen:
+    """What a wide network sees after it has learned these pictures."""
+    made = network(32, 0)
+    optimizer = torch.optim.AdamW(made.parameters(), lr=2e-3)
+    for _ in range(30):
+        optimizer.zero_grad()
+        F.cross_entropy(made(digits.images), digits.labels).backward()
+        optimizer.step()
+    with torch.no_grad():
+        return made.eval().look(digits.images)
+
+
+@pytest.mark.parametrize("key", [key for key, method in METHODS.items() if method.needs_teacher])
+def test_its_gradient_is_of_the_size_of_cross_entropys(key, digits, teacher):
+    student = network(8, 1).train()
+    seen = student.look(digits.images)
+    kind = METHODS[key]
+    shapes = [[tuple(layer.shape[1:]) for layer in side.maps] for side in (seen, teacher)]
+    pairing = automatic(kind.matches, kind.prefers, student=shapes[0], teacher=shapes[1])
+    objective = Objective([kind()], [Share(key, kind.weight, pairing)])
+    with torch.no_grad():
+        objective.build(seen.detach(), teacher, PICTURES)
+
+    def size(loss: torch.Tensor) -> float:
+        parts = torch.autograd.grad(loss, list(student.parameters()), allow_unused=True, retain_graph=True)
+        return torch.cat([part.flatten() for part in parts if part is not None]).norm().item()
+
+    terms = objective(seen, teacher, digits)
+    method = size(kind.weight * torch.stack([term.mean() for term in terms.values()]).sum())
+    assert 0.1 < method / size(F.cross_entropy(seen.logits, digits.labels)) < 5
