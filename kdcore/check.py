@@ -61,7 +61,9 @@ def _together(recipe: Recipe, catalog: Catalog, uses_teacher: bool) -> list[Faul
         pick: Pick = getattr(recipe, role)
         takes = catalog.card("networks", pick.key).facts["takes"]
         if data.facts["gives"] not in takes:
-            fits = [key for key, card in catalog.folders["networks"].items() if data.facts["gives"] in card.facts["takes"]]
+            fits = [
+                key for key, card in catalog.folders["networks"].items() if data.facts["gives"] in card.facts["takes"]
+            ]
             found.append(
                 Fault(role, f"{recipe.data.key} gives {data.facts['gives']}, {pick.key} takes {' or '.join(takes)}; "
                             f"{', '.join(fits)} would fit")
@@ -69,24 +71,37 @@ def _together(recipe: Recipe, catalog: Catalog, uses_teacher: bool) -> list[Faul
     if not recipe.methods:
         return [*found, Fault("methods", "no method: add at least one, for instance kd")]
     cards = [catalog.card("methods", part.method.key) for part in recipe.methods]
-    weights = [card.facts["weight"] if part.weight is None else part.weight for part, card in zip(recipe.methods, cards, strict=True)]
-    if not any(card.facts["needs_teacher"] and weight > 0 for card, weight in zip(cards, weights, strict=True)):
+    weights = [
+        card.facts["weight"] if part.weight is None else part.weight
+        for part, card in zip(recipe.methods, cards, strict=True)
+    ]
+    taught = any(card.facts["needs_teacher"] and weight > 0 for card, weight in zip(cards, weights, strict=True))
+    if not taught:
         found.append(
-            Fault("methods", "nothing is distilled: no method with a weight above 0 compares with a teacher; add one, for instance kd")
+            Fault(
+                "methods",
+                "nothing is distilled: no method with a weight above 0 compares with a teacher; add kd, for instance",
+            )
         )
     for number, (card, part) in enumerate(zip(cards, recipe.methods, strict=True)):
         if card.facts["needs_teacher"] and card.facts["matches"] not in scheme.facts["takes_matching"]:
-            found.append(Fault(f"methods.{number}", f"{card.key} does not go with {scheme.key}: {scheme.facts['refusal']}"))
+            found.append(
+                Fault(f"methods.{number}", f"{card.key} does not go with {scheme.key}: {scheme.facts['refusal']}")
+            )
         if part.pairs is not None and card.facts["matches"] == "nothing":
             found.append(Fault(f"methods.{number}.pairs", f"{card.key} compares outputs; it takes no pairs of layers"))
         if part.pairs is not None and card.facts["matches"] == "one" and len(part.pairs) != 1:
-            found.append(Fault(f"methods.{number}.pairs", f"{card.key} matches one pair of layers, not {len(part.pairs)}"))
+            found.append(
+                Fault(f"methods.{number}.pairs", f"{card.key} matches one pair of layers, not {len(part.pairs)}")
+            )
     if any(card.facts["matches"] in ("one", "each", "all") and card.facts["needs_teacher"] for card in cards):
         budget = recipe.budget()
         if budget.batch < 4:
-            found.append(Fault("training.batch", f"batch={budget.batch}: methods with learned parts need 4 pictures or more"))
+            found.append(
+                Fault("training.batch", f"batch={budget.batch}: methods with learned parts need 4 pictures or more")
+            )
     labelled = data.fill(recipe.data.settings)["labelled"]
-    if labelled == 0 and not any(card.facts["needs_teacher"] and w > 0 for card, w in zip(cards, weights, strict=True)):
+    if labelled == 0 and not taught:
         found.append(Fault("data.labelled", "labelled=0 leaves nothing to learn from without a teacher"))
     if labelled == 0 and not uses_teacher:
         found.append(Fault("data.labelled", f"labelled=0: in {scheme.key} there is no teacher with labels"))

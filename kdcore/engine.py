@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,7 +14,16 @@ from kdcore.catalog import catalog
 from kdcore.check import faults
 from kdcore.dataset import DataError
 from kdcore.events import (
-    Event, Failed, Finished, Hardest, PhaseStarted, Pictures, Scored, Snapshot, Started, Step,
+    Event,
+    Failed,
+    Finished,
+    Hardest,
+    PhaseStarted,
+    Pictures,
+    Scored,
+    Snapshot,
+    Started,
+    Step,
 )  # fmt: skip
 from kdcore.preview import Preview
 from kdcore.recipe import Recipe, RecipeError
@@ -48,7 +59,7 @@ def run(recipe: Recipe) -> Iterator[Event]:
         biases: dict[str, float] = {}
         for number, phase in enumerate(stage.scheme.phases(stage.cast, between)):
             yield from _train(stage, phase, number, biases)
-        results = {}
+        results: dict[str, dict[str, Any]] = {}
         for role in stage.cast:
             tested = _score(stage, role, "test", bias=biases.get(role))
             yield _scored(tested, role, "test", number, 0, 0.0)
@@ -65,7 +76,9 @@ def run(recipe: Recipe) -> Iterator[Event]:
         results = _paired(stage, results)
         yield Finished(time.time(), time.time() - began, results)
     except NotANumber as error:
-        yield Failed(time.time(), str(error), "Try a lower learning rate, a smaller weight of that term, or another optimiser.")
+        yield Failed(
+            time.time(), str(error), "Try a lower learning rate, a smaller weight of that term, or another optimiser."
+        )
     except (RecipeError, DataError) as error:
         yield Failed(time.time(), str(error))
 
@@ -128,7 +141,9 @@ def _train(stage: Stage, phase: Phase, number: int, biases: dict[str, float]) ->
             yield _scored(_score(stage, learner, "validation"), learner, "validation", number, 0, 0.0)
 
 
-def _say(running: PhaseRun, number: int, gathered: list[tuple[int, dict[str, Taken], float]], began: float) -> list[Event]:
+def _say(
+    running: PhaseRun, number: int, gathered: list[tuple[int, dict[str, Taken], float]], began: float
+) -> list[Event]:
     """Step events of what was gathered, fetched from the device in one go. Raises NotANumber."""
     found: list[Event] = []
     values = torch.cat(
@@ -143,17 +158,19 @@ def _say(running: PhaseRun, number: int, gathered: list[tuple[int, dict[str, Tak
             loss, raw = values[place], values[place + 1 : place + 1 + len(names)]
             place += 1 + len(names)
             for name, value in zip(names, raw, strict=True):
-                if value != value or value in (float("inf"), float("-inf")):
+                if not math.isfinite(value):
                     raise NotANumber(
-                        f"the term {name} of the {learner} became {value} at step {step} of the phase {running.phase.name}"
+                        f"the term {name} of the {learner} became {value} at step {step} of phase {running.phase.name}"
                     )
-            if loss != loss or loss in (float("inf"), float("-inf")):
-                raise NotANumber(f"the loss of the {learner} became {loss} at step {step} of the phase {running.phase.name}")
+            if not math.isfinite(loss):
+                raise NotANumber(
+                    f"the loss of the {learner} became {loss} at step {step} of phase {running.phase.name}"
+                )
             optimizer = next(o for n, o in running.optimizers.items() if running.phase.turns[n].learner == learner)
             found.append(
                 Step(
                     when, number, learner, step, step / running.epoch_steps, loss,
-                    {name: value for name, value in zip(names, raw, strict=True)},
+                    dict(zip(names, raw, strict=True)),
                     {name: weight * value for name, weight, value in zip(names, weights, raw, strict=True)},
                     rate=pace, learning_rate=optimizer.param_groups[0]["lr"],
                 )
@@ -171,11 +188,21 @@ def _score(stage: Stage, role: str, split_name: str, *, bias: float | None = Non
 
 def _scored(found: Score, role: str, split: str, phase: int, step: int, epoch: float) -> Scored:
     return Scored(
-        time.time(), phase, step, epoch, role, split, found.accuracy, found.loss, found.count, found.per_class, found.hidden
+        time.time(),
+        phase,
+        step,
+        epoch,
+        role,
+        split,
+        found.accuracy,
+        found.loss,
+        found.count,
+        found.per_class,
+        found.hidden,
     )
 
 
-def _paired(stage: Stage, results: dict[str, dict[str, object]]) -> dict[str, dict[str, object]]:
+def _paired(stage: Stage, results: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """Results with, for each role, on how many test pictures it and the student disagree in being right.
 
     `won`: the student right and it wrong; `lost`: the other way round. The interval of a difference comes from these.
@@ -214,7 +241,9 @@ def _hardest(
     for turn in phase.turns:
         learner, split = turn.learner, running.split
         losses, places = hurt[learner].topk(min(HARDEST, len(split)))
-        teacher = next((lesson.teacher for lesson in turn.lessons if lesson.teacher and ":" not in lesson.teacher), None)
+        teacher = next(
+            (lesson.teacher for lesson in turn.lessons if lesson.teacher and ":" not in lesson.teacher), None
+        )
         said = logits_of(stage.cast[learner], stage.eyes(learner, split)[places]).argmax(dim=1).tolist()
         told = (
             [None] * len(said)
@@ -229,9 +258,7 @@ def _hardest(
             )
         ]  # fmt: skip
         fresh = {
-            index: picture
-            for index, picture in pictures_of(stage.data, split, places).items()
-            if index not in shown
+            index: picture for index, picture in pictures_of(stage.data, split, places).items() if index not in shown
         }
         shown.update(fresh)
         if fresh:
@@ -259,7 +286,7 @@ def rehearse(recipe: Recipe) -> Preview:
         began = time.perf_counter()
         stage = set_stage(recipe)
         setting = time.perf_counter() - began
-        phases = []
+        phases: list[dict[str, Any]] = []
         for phase in stage.scheme.phases(stage.cast, Losses(stage)):
             running = PhaseRun(stage, phase)
             phases.append(
@@ -270,7 +297,7 @@ def rehearse(recipe: Recipe) -> Preview:
             )  # fmt: skip
         return Preview(
             roles=describe_roles(stage), data=describe_data(stage), phases=phases,
-            seconds=setting + sum(float(phase["seconds"]) for phase in phases),  # type: ignore[arg-type]
+            seconds=setting + sum(phase["seconds"] for phase in phases),
             warnings=_warnings(stage),
         )  # fmt: skip
     except RecipeError as error:
@@ -284,7 +311,7 @@ def _timed(stage: Stage, running: PhaseRun) -> float:
     if not running.steps:
         return 0.0
     running.step()
-    times = []
+    times: list[float] = []
     while len(times) < 12 and sum(times) < 0.15:
         began = time.perf_counter()
         taken = running.step()

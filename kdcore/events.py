@@ -100,7 +100,7 @@ class Step(Event):
     loss: float | None
     """Weighted sum over all terms."""
     terms: dict[str, float | None]
-    """Raw mean of each term, by "<part name>.<term>" (prefixed "<student>←<teacher>: " where a learner has several teachers)."""
+    """Raw mean of each term, by "<part name>.<term>" (after "from <teacher>: " or "exit n: " where needed)."""
     weighted: dict[str, float | None]
     """The same after weights."""
     rate: float
@@ -165,7 +165,7 @@ class Hardest(Event):
     epoch: float
     role: str
     images: list[dict[str, Any]]
-    """{"index", "loss", "label", "truth", "said": class the learner says, "teacher": class the teacher says or None}."""
+    """{"index", "loss", "label", "truth", "said": the learner's class, "teacher": the teacher's or None}."""
 
 
 @dataclass(frozen=True)

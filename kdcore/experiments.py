@@ -23,46 +23,58 @@ class Experiment:
 
 
 _TEACHER = Pick("plain", {"width": 32, "stage_count": 2})
-_SOFT = Part(Pick("kd", {"temperature": 2.0}))
 
 EXPERIMENTS: tuple[Experiment, ...] = (
     Experiment(
-        "noisy-labels",
-        "60 % wrong labels",
-        "The student alone memorises the wrong labels and falls back; taught by the teacher's soft labels it keeps climbing, "
-        "though the teacher saw the same wrong labels.",
-        6.0,
-        ":material/blur_on:",
-        Recipe(),
+        key="noisy-labels",
+        title="60 % wrong labels",
+        watch="The student alone learns the wrong labels by heart and falls back; the one that hears the teacher's soft "
+        "labels keeps climbing, though the teacher saw the same wrong labels.",
+        seconds=4.0,
+        icon=":material/blur_on:",
+        recipe=Recipe(training={"teacher_epochs": 20}),
     ),
     Experiment(
-        "few-labels",
-        "Ten labels per class",
-        "The student gets a tenth of the labels; for all other digits it only hears what the teacher thinks, and that is enough.",
-        6.0,
-        ":material/content_cut:",
-        Recipe(data=Pick("digits", {"labelled": 0.09}), teacher=_TEACHER, methods=(Part(Pick("ce")), _SOFT)),
+        key="few-labels",
+        title="Ten labels per class",
+        watch="The student gets a tenth of the labels; of all other digits it only hears what the teacher thinks, and "
+        "closes most of the gap.",
+        seconds=4.0,
+        icon=":material/content_cut:",
+        recipe=Recipe(
+            data=Pick("digits", {"labelled": 0.09}),
+            teacher=_TEACHER,
+            methods=(Part(Pick("ce")), Part(Pick("kd"))),
+            training={"teacher_epochs": 20, "teacher_rate": 0.005},
+        ),
     ),
     Experiment(
-        "digit-never-seen",
-        "The digit it never saw",
-        "No three is ever shown to the student; after its bias is set right it knows most of them, from how the teacher "
-        "rates other digits as a bit like a three.",
-        6.0,
-        ":material/visibility_off:",
-        Recipe(data=Pick("digits", {"hidden_class": 3}), teacher=_TEACHER),
+        key="digit-never-seen",
+        title="The digit it never saw",
+        watch="No three is ever shown to the student; with its bias set right it still knows most of them, from how much "
+        "of a three the teacher sees in other digits.",
+        seconds=4.0,
+        icon=":material/visibility_off:",
+        recipe=Recipe(
+            data=Pick("digits", {"hidden_class": 3}),
+            teacher=_TEACHER,
+            methods=(Part(Pick("kd", {"temperature": 8.0})),),
+            training={"teacher_epochs": 20, "teacher_rate": 0.005},
+        ),
     ),
     Experiment(
-        "two-moons",
-        "Boundaries in the plane",
-        "With six labels in a plane the student alone draws a straight cut; open Look inside and see the teacher's bent boundary "
-        "appear in the student.",
-        6.0,
-        ":material/moving:",
-        Recipe(
-            data=Pick("toy2d", {"labelled": 0.02}),
-            teacher=Pick("mlp", {}),
-            methods=(Part(Pick("ce")), _SOFT),
+        key="spirals",
+        title="Boundaries you can see",
+        watch="With eight labels on each spiral arm the student alone cuts straight through; look inside and see the "
+        "teacher's winding boundary grow in the student.",
+        seconds=3.0,
+        icon=":material/cyclone:",
+        recipe=Recipe(
+            data=Pick("toy2d", {"figure": "spirals", "noise": 0.03, "labelled": 0.02}),
+            teacher=Pick("mlp", {"depth": 2}),
+            student=Pick("mlp", {"width": 16, "depth": 2}),
+            methods=(Part(Pick("ce")), Part(Pick("kd", {"temperature": 2.0}))),
+            training={"epochs": 60, "teacher_epochs": 60, "teacher_rate": 0.01},
         ),
     ),
 )

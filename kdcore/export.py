@@ -70,7 +70,9 @@ def export_student(run: Run, *, role: str = "student") -> dict[str, bytes]:
         "class_names": list(revived.data.class_names),
         "mean": revived.data.mean.flatten().tolist(),
         "std": revived.data.std.flatten().tolist(),
-        "made_by": {"run": run.id, "state": run.state(), "epoch": revived.epoch, "role": role, "recipe": run.recipe.to_json()},
+        "made_by": {
+            "run": run.id, "state": run.state(), "epoch": revived.epoch, "role": role, "recipe": run.recipe.to_json(),
+        },
     }
     return {WEIGHTS: save(weights), CARD: json.dumps(card, indent=1, allow_nan=False).encode()}
 
@@ -119,7 +121,7 @@ def _fit(built: dict[str, Tensor], weights: dict[str, Tensor], classes: int) -> 
     for name in other:
         wanted, found = built[name].shape, weights[name].shape
         if wanted[1:] == found[1:] and wanted[:1] == (classes,):
-            raise ExportError(f"{WEIGHTS} is for {found[0]} classes ({name}), {CARD} says {classes}: they are not a pair")
+            raise ExportError(f"{WEIGHTS} is for {found[0]} classes ({name}), {CARD} says {classes}: they are no pair")
     for name in other:
         raise ExportError(f"{name} has shape {tuple(weights[name].shape)}; {CARD} makes it {tuple(built[name].shape)}")
     if missing := sorted(built.keys() - weights.keys()):
@@ -139,7 +141,7 @@ def _card(path: Path) -> dict[str, Any]:
         raise ExportError(f"{CARD} has version {card.get('version')!r}; this KD Lab reads version 1")
     shape, classes = card.get("shape"), card.get("classes")
     whole = isinstance(shape, list) and all(type(size) is int and 0 < size <= 4096 for size in shape)
-    if not whole or len(shape) not in (1, 3):
+    if not isinstance(shape, list) or not whole or len(shape) not in (1, 3):
         raise ExportError(f"{CARD}: shape={shape!r} is neither [c, h, w] nor [2]")
     if type(classes) is not int or not 2 <= classes <= MOST_CLASSES:
         raise ExportError(f"{CARD}: classes={classes!r} is not a whole number from 2 to {MOST_CLASSES:,}")
@@ -147,6 +149,7 @@ def _card(path: Path) -> dict[str, Any]:
         raise ExportError(f"{CARD} lacks network or class_names")
     for name in ("mean", "std"):
         values = card.get(name)
-        if not isinstance(values, list) or len(values) != shape[0] or not all(isinstance(v, (int, float)) for v in values):
+        numbers = isinstance(values, list) and all(isinstance(value, (int, float)) for value in values)
+        if not isinstance(values, list) or not numbers or len(values) != shape[0]:
             raise ExportError(f"{CARD}: {name} is a list of {shape[0]} numbers, one a channel")
     return card

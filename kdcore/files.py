@@ -13,7 +13,8 @@ _PLAIN = getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
 def write_whole(path: Path, content: bytes, *, durable: bool = False) -> None:
     """Write a file so that a reader sees the old content or the new, never a part.
 
-    The folder must be there. `durable` waits until it is on the disk. Raises OSError (disk full, for instance); nothing is left behind then.
+    The folder must be there. `durable` waits until it is on the disk. Raises OSError (disk full, for instance); nothing
+    is left behind then.
     """
     beside = path.parent / f".{path.name[:80]}.{secrets.token_hex(4)}.part"
     try:

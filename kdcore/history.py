@@ -7,7 +7,18 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from kdcore.events import (
-    Event, Failed, Finished, Hardest, Note, PhaseStarted, Pictures, Scored, Snapshot, Started, Step, Stopped,
+    Event,
+    Failed,
+    Finished,
+    Hardest,
+    Note,
+    PhaseStarted,
+    Pictures,
+    Scored,
+    Snapshot,
+    Started,
+    Step,
+    Stopped,
 )  # fmt: skip
 
 Outcome = Literal["waiting", "running", "finished", "failed", "stopped"]
@@ -66,7 +77,7 @@ class PhaseTrace:
 
 @dataclass
 class History:
-    """A whole run so far. `outcome` is what the events say; whether its process still lives is `Run.state`'s business."""
+    """A whole run so far. `outcome` is what the events say; `Run.state` knows whether its process lives."""
 
     outcome: Outcome = "waiting"
     started: Started | None = None

@@ -9,27 +9,25 @@ import json
 import re
 import sys
 import threading
-import time
 import weakref
-from collections import OrderedDict, deque
+from collections import OrderedDict
+from typing import Any
 
 from kdcore.answer import Answer, answer_from_bytes
 from kdcore.cards import Catalog
-from kdcore.events import Failed, Stopped
+from kdcore.clerk import Clerk
 from kdcore.failure import sentence
 from kdcore.preview import Preview
-from kdcore.processes import cores
 from kdcore.recipe import Recipe, code_version
 from kdcore.registry import UnknownKey
 from kdcore.runs import Run, RunError, Shelf
+from kdcore.scribes import Scribes
 from kdcore.spec import KnobError
-from kdcore.wire import Child, Clerk, Ended, Message
+from kdcore.wire import Ended, Message
 
 COMMAND = [sys.executable, "-P", "-m", "kdcore"]
 PREVIEWS = 64
 """Previews kept in memory."""
-TRIES = 2
-"""How often a run is handed over, and a scribe that dies before it is ready is started again, before it counts as failed."""
 
 
 class LaunchError(ValueError):
@@ -41,32 +39,25 @@ class AskError(ValueError):
 
 
 class Desk:
-    """One per server. Keeps one idle scribe and one worker warm; every method may be called from any thread.
+    """One per server. Keeps an idle scribe and a worker warm; every method may be called from any thread.
 
-    Each scribe writes one run and ends. At most two more than there are slots live at once; further runs wait in line
-    here. Nothing lasts in this object: what runs is found again on the shelf.
+    Nothing lasts in this object: what runs is found again on the shelf.
     """
 
-    def __init__(self, shelf: Shelf, *, command: list[str] | None = None, slots: int = 0, patience: float = 60.0) -> None:
+    def __init__(
+        self, shelf: Shelf, *, command: list[str] | None = None, slots: int = 0, patience: float = 60.0
+    ) -> None:
         """`slots` is how many runs train at once, 0: one per core. `patience` is in seconds, for one answer."""
         self.shelf = shelf
-        self._command = command or COMMAND
-        self._slots = slots or cores()
-        self._lock = threading.RLock()
-        self._idle: Child | None = None
-        self._busy: dict[Child, str] = {}
-        self._line: deque[str] = deque()
-        self._handed: dict[str, int] = {}
-        self._broken = 0
-        self._started = 0
-        self._closed = False
+        self._lock = threading.Lock()
         self._previews: OrderedDict[str, Preview] = OrderedDict()
         self._catalog: Catalog | None = None
+        command = command or COMMAND
+        self._scribes = Scribes(shelf, command=[*command, "scribe", "--root", str(shelf.root)], slots=slots)
         self._clerk = Clerk(
-            [*self._command, "worker", "--root", str(shelf.root)], log=shelf.root / "logs" / "worker.txt", patience=patience
+            [*command, "worker", "--root", str(shelf.root)], log=shelf.root / "logs" / "worker.txt", patience=patience
         )
         atexit.register(_close, weakref.ref(self))
-        self._seat()
         with contextlib.suppress(OSError):
             self._clerk.warm()
 
@@ -77,10 +68,7 @@ class Desk:
         except (OSError, RunError) as error:
             raise LaunchError(f"The run cannot be started: {sentence(error)}") from error
         if new:
-            with self._lock:
-                self._broken = 0
-                self._line.append(run.id)
-            self._seat()
+            self._scribes.write(run.id)
         return run.id
 
     def catalog(self) -> Catalog:
@@ -144,105 +132,16 @@ class Desk:
 
     def close(self) -> None:
         """End what is idle. A scribe in the middle of a run finishes it; runs still in line are stopped."""
-        with self._lock:
-            if self._closed:
-                return
-            self._closed = True
-            idle, self._idle = self._idle, None
-            for child in self._busy:
-                child.let_go()
-            waiting = list(self._line)
-            self._line.clear()
-        for id in waiting:
-            self._say_end(id, Stopped(time.time(), by="the app's end"))
-        if idle is not None:
-            idle.end()
+        self._scribes.close()
         self._clerk.close()
 
-    def _seat(self) -> None:
-        """Hand runs in line to the idle scribe and start the next one, as far as there is room."""
-        with self._lock:
-            while not self._closed:
-                if self._idle is None and len(self._busy) < self._slots + 2 and self._broken < TRIES:
-                    self._idle = self._start()
-                    if self._idle is None:
-                        continue
-                if self._broken >= TRIES and self._idle is None:
-                    self._give_up()
-                if self._idle is None or not self._line:
-                    return
-                child, self._idle = self._idle, None
-                id = self._line.popleft()
-                self._busy[child] = id
-                with contextlib.suppress(Ended):  # then _ended brings the run back into line
-                    child.say({"run": id})
-
-    def _start(self) -> Child | None:
-        self._started += 1
-        log = self.shelf.root / "logs" / f"scribe-{self._started % 20}.txt"
-        try:
-            return Child(
-                [*self._command, "scribe", "--root", str(self.shelf.root)], log=log, hear=self._heard, ended=self._ended
-            )
-        except OSError as error:
-            self._broken += 1
-            self._words = sentence(error)
-            return None
-
-    _words = ""
-    """The last that a broken scribe said."""
-
-    def _heard(self, child: Child, message: Message) -> None:
-        if "ready" in message:
-            with self._lock:
-                self._broken = 0
-                self._slots = max(self._slots, int(message.get("slots", 0)))
-
-    def _ended(self, child: Child) -> None:
-        with self._lock:
-            id = self._busy.pop(child, None)
-            if child is self._idle:
-                self._idle = None
-                self._broken += 1
-                self._words = child.last_words()
-            if id is not None and self._never_begun(id):
-                self._handed[id] = self._handed.get(id, 0) + 1
-                self._broken += 1
-                self._words = child.last_words()
-                if self._handed[id] < TRIES and not self._closed:
-                    self._line.appendleft(id)
-                else:
-                    self._say_end(id, self._not_started())
-        self._seat()
-
-    def _never_begun(self, id: str) -> bool:
-        with contextlib.suppress(RunError):
-            return self.shelf.run(id).waits_in_line()
-        return False
-
-    def _give_up(self) -> None:
-        """No scribe comes up: say so in every run in line, and try again at the next launch."""
-        while self._line:
-            self._say_end(self._line.popleft(), self._not_started())
-
-    def _not_started(self) -> Failed:
-        return Failed(
-            time.time(),
-            "The training process ended before it could begin" + (f": {self._words}" if self._words else "."),
-            "See the newest file in logs beside the runs.",
-        )
-
-    def _say_end(self, id: str, event: Failed | Stopped) -> None:
-        with contextlib.suppress(OSError, RunError):
-            self.shelf.run(id).append(event)
-
-    def _asked(self, request: Message) -> dict[str, object] | str:
+    def _asked(self, request: Message) -> Any:
         try:
             reply = self._clerk.ask(request)
         except TimeoutError as error:
             raise AskError("This took too long to compute and was given up.") from error
         except Ended as error:
-            raise AskError(f"The computing process broke: {error}" if str(error) else "The computing process broke.") from error
+            raise AskError(f"The computing process broke: {error or 'it said nothing'}") from error
         except OSError as error:
             raise AskError(f"The computing process cannot be started: {sentence(error)}") from error
         if "error" in reply:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +24,11 @@ class Network(Spec, nn.Module, ABC):
     """images: (c, h, w) from 8x8 to 64x64; points: (2,)."""
     layers: tuple[str, ...]
     """The stages' names, shallow to deep, one for each of `Seen.maps`; set by `build`."""
+
+    @classmethod
+    def skeleton(cls, settings: dict[str, Any]) -> dict[str, Any]:
+        """Settings that build the same layers without reading any file, for weights that come from a snapshot."""
+        return settings
 
     @abstractmethod
     def build(self, shape: tuple[int, ...], classes: int) -> None:
@@ -71,7 +76,12 @@ def macs_of(network: Network, shape: tuple[int, ...]) -> int:
     was_training = network.training
     network.eval()
     device = next(network.parameters()).device
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        network.look(torch.zeros(1, *shape, device=device))
+    fused = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)  # fused attention hides its products from the counter
+    try:
+        with torch.no_grad(), FlopCounterMode(display=False) as counter:
+            network.look(torch.zeros(1, *shape, device=device))
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fused)
     network.train(was_training)
     return counter.get_total_flops() // 2

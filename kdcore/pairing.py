@@ -46,7 +46,9 @@ def automatic(matches: str, prefers: str, *, student: Sequence[Shape], teacher: 
     return Pairing(((s, t),), f"the student's {prefers} layer {reason}")
 
 
-def named(matches: str, pairs: Sequence[Sequence[int]], *, student: Sequence[Shape], teacher: Sequence[Shape]) -> Pairing:
+def named(
+    matches: str, pairs: Sequence[Sequence[int]], *, student: Sequence[Shape], teacher: Sequence[Shape]
+) -> Pairing:
     """The pairing that a recipe names. Raises PairingError for layers that are not there."""
     if matches == "nothing":
         raise PairingError("this method compares outputs; it takes no pairs of layers")

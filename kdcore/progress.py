@@ -1,4 +1,4 @@
-"""A run's progress as text: one moving line on a terminal, plain lines elsewhere; and its results as a table. No torch."""
+"""A run's progress as text, a moving line on a terminal and plain lines elsewhere; its results as a table. No torch."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def table(history: History) -> str:
     lines = [f"{'':{wide}}  test accuracy"]
     for role, found in results.items():
         accuracy = found.get("test_accuracy")
-        lines.append(f"{role:{wide}}  {accuracy:13.2%}" if isinstance(accuracy, (int, float)) else f"{role:{wide}}  {'?':>13}")
+        lines.append(f"{role:{wide}}  {accuracy:13.2%}" if isinstance(accuracy, (int, float)) else f"{role:{wide}}  ?")
     student = results.get("student", {}).get("test_accuracy")
     for role, found in results.items():
         if found.get("part") != "baseline" or not isinstance(student, (int, float)) or role == "student":

@@ -29,7 +29,9 @@ class RecipeError(ValueError):
 class Training(Spec):
     """The budget: how long, how fast, in which batches. Teacher and student share all but epochs and rate."""
 
-    epochs: int = knob(30, 1, 1000, help="Passes of the student, and of the student alone, over its pictures.", unit="epochs")
+    epochs: int = knob(
+        30, 1, 1000, help="Passes of the student, and of the student alone, over its pictures.", unit="epochs"
+    )
     teacher_epochs: int = knob(12, 0, 1000, help="Passes of the teacher over its pictures.", unit="epochs")
     batch: int = knob(128, 2, 4096, help="Pictures in one step.", unit="pictures", scale="log")
     rate: float = knob(0.01, 1e-6, 10.0, help="Learning rate of the student.", scale="log")
@@ -37,8 +39,12 @@ class Training(Spec):
     optimizer: str = knob("adamw", choices=("adamw", "sgd"), help="sgd has momentum 0.9 and Nesterov's step.")
     schedule: str = knob("cosine", choices=("cosine", "constant"), help="cosine lets the rate fall to zero.")
     weight_decay: float = knob(1e-4, 0.0, 1.0, help="Pull of all weights towards zero.", scale="log")
-    snapshot_every: int = knob(1, 0, 1000, help="Epochs between snapshots. 0 keeps only each phase's first and last.", unit="epochs")
-    device: str = knob("auto", choices=("auto", "cpu", "cuda"), help="Where it runs. auto takes the GPU if there is one.")
+    snapshot_every: int = knob(
+        1, 0, 1000, help="Epochs between snapshots. 0 keeps only each phase's first and last.", unit="epochs"
+    )
+    device: str = knob(
+        "auto", choices=("auto", "cpu", "cuda"), help="Where it runs. auto takes the GPU if there is one."
+    )
 
 
 @dataclass(frozen=True)
@@ -109,7 +115,8 @@ class Recipe:
             raise RecipeError("version", f"{version!r} is not a whole number from 1 on")
         if version > VERSION:
             raise RecipeError(
-                "version", f"this recipe was written by a newer KD Lab (version {version}; this one reads up to {VERSION})"
+                "version",
+                f"this recipe was written by a newer KD Lab (version {version}; this one reads up to {VERSION})",
             )
         known = {"version", "data", "teacher", "student", "scheme", "methods", "training", "seed"}
         for key in found:
@@ -162,8 +169,8 @@ class Recipe:
         return hashlib.sha256(f"{code_version()}\n{self.to_text()}".encode()).hexdigest()[:16]
 
     def with_setting(self, path: str, value: Any) -> Recipe:
-        """The same with one setting changed: "student.width", "methods.1.temperature", "training.epochs", "student" (the
-        entry itself), "seed". Raises RecipeError.
+        """The same with one setting changed: "student.width", "methods.1.temperature", "training.epochs", "seed", or
+        "student" (the entry itself). Raises RecipeError.
         """
         found = self.to_json()
         place: Any = found

@@ -46,7 +46,8 @@ class Revived:
 class Remembered(Protocol):
     """What is needed of a run: `runs.Run` is one."""
 
-    recipe: Recipe
+    @property
+    def recipe(self) -> Recipe: ...
 
     def history(self) -> History: ...
 
@@ -64,7 +65,7 @@ def revive(run: Remembered, snapshot: str) -> Revived:
     if snapshot not in names:
         raise ReviveError(f"there is no snapshot {snapshot!r}; there are {', '.join(names) or 'none yet'}")
     chosen = history.snapshots[names.index(snapshot)]
-    stage = set_stage(run.recipe, torch.device("cpu"))
+    stage = set_stage(run.recipe, torch.device("cpu"), weights="later")
     sources: dict[str, str] = {}
     for one in history.snapshots[: names.index(snapshot) + 1]:
         sources.update(dict.fromkeys(one.roles, one.name))

@@ -36,7 +36,9 @@ def logits_of(network: Network, images: Tensor) -> Tensor:
     return found
 
 
-def score(network: Network, images: Tensor, split: Split, *, classes: int, hidden: int = -1, bias: float | None = None) -> Score:
+def score(
+    network: Network, images: Tensor, split: Split, *, classes: int, hidden: int = -1, bias: float | None = None
+) -> Score:
     """The score on a split with true labels.
 
     With a hidden class, also its accuracy raw and with a bias added to its logit; the bias is chosen here so that the

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import _thread
 import contextlib
+import signal
 import threading
 import time
 import traceback
@@ -105,8 +106,15 @@ class _Impatience:
         while not self._over.wait(LOOK_EVERY):
             if self._run.stop_requested():
                 if not self._over.wait(PATIENCE):
-                    _thread.interrupt_main()
+                    _interrupt()
                 return
+
+
+def _interrupt() -> None:
+    if hasattr(signal, "pthread_kill"):  # a real signal also ends what sleeps or reads in the system
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+    else:
+        _thread.interrupt_main()
 
 
 def exit_code(end: Event) -> int:

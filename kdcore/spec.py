@@ -45,9 +45,9 @@ class Knob:
             raise KnobError(self.name, f"{self.name}={value} is not a finite number")
         if self.choices and value not in self.choices:
             raise KnobError(self.name, f"{self.name}={value!r} is none of {', '.join(self.choices)}")
-        if self.kind in ("int", "float"):
-            if (self.low is not None and value < self.low) or (self.high is not None and value > self.high):
-                raise KnobError(self.name, f"{self.name}={value} lies outside [{self.low}, {self.high}]")
+        too_low = self.low is not None and value < self.low
+        if too_low or (self.high is not None and value > self.high):
+            raise KnobError(self.name, f"{self.name}={value} lies outside [{self.low}, {self.high}]")
         if self.kind == "str" and len(value) > 200:
             raise KnobError(self.name, f"{self.name} has {len(value)} characters; 200 at most")
         return value

@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -60,12 +61,16 @@ def place(recipe: Recipe) -> torch.device:
     """Where it runs. Raises RecipeError if a GPU is asked for and there is none."""
     wanted = recipe.budget().device
     if wanted == "cuda" and not torch.cuda.is_available():
-        raise RecipeError("training.device", "device='cuda': this machine has no GPU that torch can use; 'auto' or 'cpu' runs")
+        raise RecipeError(
+            "training.device", "device='cuda': this machine has no GPU that torch can use; 'auto' or 'cpu' runs"
+        )
     return torch.device("cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu")
 
 
-def set_stage(recipe: Recipe, device: torch.device | None = None) -> Stage:
-    """Data, networks and scheme of a recipe.
+def set_stage(
+    recipe: Recipe, device: torch.device | None = None, *, weights: Literal["fresh", "later"] = "fresh"
+) -> Stage:
+    """Data, networks and scheme of a recipe. With weights to come "later", from a snapshot, no file of weights is read.
 
     Raises RecipeError with the path of the setting for whatever does not fit, DataError for data that cannot be used.
     """
@@ -84,18 +89,21 @@ def set_stage(recipe: Recipe, device: torch.device | None = None) -> Stage:
         kind = pick(NETWORKS, casting.network.key, what="network")
         if pictures not in kind.takes:
             raise RecipeError(
-                "student" if casting.part in ("student", "baseline") else "teacher",
+                "teacher" if casting.part == "teacher" else "student",
                 f"{recipe.data.key} gives {pictures}, {casting.network.key} takes {' or '.join(kind.takes)}",
             )
-        network = _made("teacher" if casting.part == "teacher" else "student", NETWORKS, casting.network, "network")
+        settings = kind.skeleton(casting.network.settings) if weights == "later" else casting.network.settings
+        where = "teacher" if casting.part == "teacher" else "student"
+        network = _made(where, NETWORKS, Pick(casting.network.key, settings), "network")
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seeded(recipe, f"network {casting.twin_of or role}"))
             try:
                 network.build(data.shape, data.classes)
             except KnobError as error:
-                where = casting.part if casting.part in ("teacher", "student") else "student"
                 raise RecipeError(f"{where}.{error.knob}", str(error)) from error
-        cast[role] = network.to(device, memory_format=torch.channels_last) if pictures == "images" else network.to(device)
+        cast[role] = (
+            network.to(device, memory_format=torch.channels_last) if pictures == "images" else network.to(device)
+        )
     stage = Stage(recipe, recipe.budget(), scheme, data, castings, cast, device)
     for role in list(cast):
         with torch.random.fork_rng(devices=[]):
@@ -141,7 +149,9 @@ class Losses(Between):
         self.shapes: dict[str, Seen] = {}
 
     def alone(self, student: str) -> Lesson:
-        objective = Objective([CrossEntropy()], [Share("ce", 1.0, automatic("nothing", "last", student=(), teacher=()))])
+        objective = Objective(
+            [CrossEntropy()], [Share("ce", 1.0, automatic("nothing", "last", student=(), teacher=()))]
+        )
         return Lesson(student, None, objective, "alone")
 
     def labels(self, student: str, share: float = 1.0) -> Lesson | None:

@@ -211,10 +211,7 @@ class PhaseRun:
         teachers = {lesson.teacher for lesson in turn.lessons if lesson.teacher is not None}
         for lesson in turn.lessons:
             student = self.stage.view(lesson.student, seen)
-            if lesson.teacher is None:
-                teacher = student
-            else:
-                teacher = self._teacher(lesson.teacher, learner, places, epoch, seen)
+            teacher = student if lesson.teacher is None else self._teacher(lesson.teacher, learner, places, epoch, seen)
             objective: Objective = lesson.objective
             for name, values in objective(student, teacher, batch).items():
                 label = name

@@ -18,7 +18,7 @@ class Seen:
     logits: Tensor
     """(N, C), before the softmax."""
     maps: tuple[Tensor, ...]
-    """(N, c, h, w) each, after the stage's last activation, shallow to deep; (N, c, 1, 1) for a layer without a plane."""
+    """(N, c, h, w) each, after the stage's last activation, shallow to deep; h = w = 1 for a layer without a plane."""
     preacts: tuple[Tensor, ...]
     """The same stages before that activation, same shapes."""
     embedding: Tensor

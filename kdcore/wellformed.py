@@ -8,7 +8,7 @@ import sys
 import types
 import typing
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 from kdcore.events import Event, event_from_json
 
@@ -23,7 +23,7 @@ def event_from_line(line: bytes) -> Event:
         event = event_from_json(json.loads(line))
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
-    for name, kind in _kinds(type(event)).items():
+    for name, kind in _kinds(cast(Any, type(event))).items():
         if not fits(getattr(event, name), kind):
             raise ValueError(f"{type(event).__name__}.{name} is not {kind}")
     return event
@@ -52,6 +52,6 @@ def fits(value: Any, kind: Any) -> bool:
 
 
 @cache
-def _kinds(kind: type[Event]) -> dict[str, Any]:
+def _kinds(kind: Any) -> dict[str, Any]:
     hints = typing.get_type_hints(kind)
     return {entry.name: hints[entry.name] for entry in dataclasses.fields(kind)}

@@ -1,4 +1,4 @@
-"""JSON lines between the app and its workers, both ends. A child watches its stdin and goes when the app has gone. No torch."""
+"""JSON lines between the app and its workers, both ends; a child goes when the app has gone. No torch."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import queue
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -39,7 +38,7 @@ class Child:
         self._saying = threading.Lock()
         package = str(Path(__file__).absolute().parent.parent)
         paths = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
-        environment = {"OMP_NUM_THREADS": "1", **os.environ, "PYTHONPATH": os.pathsep.join(paths), "PYTHONUNBUFFERED": "1"}
+        environment = {"OMP_NUM_THREADS": "1", **os.environ, "PYTHONPATH": os.pathsep.join(paths)}
         alone: dict[str, Any] = {"start_new_session": True}  # a Ctrl-C in the app's terminal is not for them
         if sys.platform == "win32":
             alone = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.BELOW_NORMAL_PRIORITY_CLASS}
@@ -127,7 +126,7 @@ class Caller:
         rest = b""
         while True:
             try:
-                found = os.read(0, 65536)  # not sys.stdin: its lock, held by this thread, would break the interpreter's end
+                found = os.read(0, 65536)  # not sys.stdin: its lock, held here, would break the interpreter's end
             except OSError:
                 found = b""
             if not found:
@@ -141,75 +140,3 @@ class Caller:
                         self._requests.put(message)
         self._requests.put(None)
         self._gone()
-
-
-class Clerk:
-    """A child that answers one request at a time, started when needed and again when it broke."""
-
-    def __init__(self, command: list[str], *, log: Path, patience: float = 60.0, warm_up: float = 120.0) -> None:
-        """`patience` is the seconds that an answer may take, `warm_up` those until the child is ready."""
-        self._command, self._log, self._patience, self._warm_up = command, log, patience, warm_up
-        self._child: Child | None = None
-        self._turn = threading.Lock()
-        self._heard: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
-        self._ready = False
-
-    def warm(self) -> None:
-        """Start it, without waiting. Raises OSError."""
-        with self._turn:
-            self._start()
-
-    def ask(self, request: Message) -> Message:
-        """Its answer. Raises TimeoutError after `patience` (it is killed then), Ended if it broke twice, OSError."""
-        with self._turn:
-            words = ""
-            for _ in range(2):
-                self._start()
-                assert self._child is not None
-                try:
-                    if not self._ready:
-                        self._hear(self._warm_up)
-                        self._ready = True
-                    self._child.say(request)
-                    return self._hear(self._patience)
-                except Ended:
-                    words = self._child.last_words()
-                    self._drop()
-                except TimeoutError:
-                    self._drop()
-                    raise
-            raise Ended(words)
-
-    def close(self) -> None:
-        """End it, also in the middle of a request: it keeps nothing that is not whole."""
-        child = self._child
-        if child is not None:
-            child.end(patience=1.0)
-
-    def _start(self) -> None:
-        if self._child is not None and self._child.alive():
-            return
-        heard: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
-        self._heard, self._ready = heard, False
-        self._child = Child(
-            self._command,
-            log=self._log,
-            hear=lambda child, message: heard.put(message),
-            ended=lambda child: heard.put(None),
-        )
-
-    def _hear(self, seconds: float) -> Message:
-        deadline = time.monotonic() + seconds
-        try:
-            message = self._heard.get(timeout=max(0.0, deadline - time.monotonic()))
-        except queue.Empty as error:
-            raise TimeoutError from error
-        if message is None:
-            raise Ended
-        return message
-
-    def _drop(self) -> None:
-        if self._child is not None:
-            self._child.process.kill()
-            self._child.process.wait()
-        self._child = None

@@ -1,4 +1,4 @@
-"""The two warm workers: a scribe, which writes one run, and a worker, which answers what pages ask. They import torch."""
+"""The two warm processes: a scribe, which writes one run, and a worker, which answers what pages ask. With torch."""
 
 from __future__ import annotations
 
@@ -50,7 +50,10 @@ def scribe(shelf: Shelf, caller: Caller, *, source: Source = engine.run) -> int:
 
 
 def worker(shelf: Shelf, caller: Caller) -> int:
-    """Answer requests until stdin ends: {"do": "catalog" | "preview" | "ask" | "export", …} -> {"ok": …} or {"error": …}."""
+    """Answer requests until stdin ends.
+
+    {"do": "catalog" | "preview" | "ask" | "export", …} -> {"ok": …} or {"error": sentence, "where": setting}.
+    """
     step_aside(5)
     warm_up()
     caller.say({"ready": os.getpid()})
@@ -115,7 +118,7 @@ def _machine(shelf: Shelf) -> dict[str, Slots]:
 
 
 def step_aside(nice: int) -> None:
-    """Let the app and the browser go first; one thread, so that runs side by side do not quarrel and sums keep their order."""
+    """Let the app and browser go first, with one thread: runs side by side do not quarrel, sums keep their order."""
     with contextlib.suppress(AttributeError, OSError):
         os.nice(nice)
     torch.set_num_threads(1)

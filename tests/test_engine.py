@@ -7,7 +7,16 @@ import torch
 
 from kdcore.engine import rehearse, run
 from kdcore.events import (
-    Event, Failed, Finished, Hardest, PhaseStarted, Pictures, Scored, Snapshot, Started, Step,
+    Event,
+    Failed,
+    Finished,
+    Hardest,
+    PhaseStarted,
+    Pictures,
+    Scored,
+    Snapshot,
+    Started,
+    Step,
 )  # fmt: skip
 from kdcore.recipe import Recipe
 from kdcore.scoring import even_bias
@@ -80,7 +89,9 @@ def test_every_step_names_every_term_with_its_weight(events: list[Event]) -> Non
 
 
 def test_steps_are_thinned_to_about_five_hundred_a_phase() -> None:
-    recipe = small(training={"epochs": 250, "teacher_epochs": 0, "batch": 64, "snapshot_every": 0}, methods=[{"is": "kd"}])
+    recipe = small(
+        training={"epochs": 250, "teacher_epochs": 0, "batch": 64, "snapshot_every": 0}, methods=[{"is": "kd"}]
+    )
     steps = [event for event in run(recipe) if isinstance(event, Step) and event.phase == 2]
     assert 250 <= len(steps) <= 502
     assert steps[0].step == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -94,8 +95,6 @@ def test_one_setting_is_changed_by_its_path() -> None:
     ],
 )
 def test_faults_stand_at_the_setting_that_is_wrong(changes: dict, where: str, words: str) -> None:
-    import re
-
     found = faults(Recipe.from_json(changes), catalog())
     assert any(fault.where == where and re.search(words, fault.text) for fault in found), found
 

@@ -47,6 +47,7 @@ class AttentionMatching(Method):
         " Here 6, by measurement: on small pictures its gradient is then 0.3 to 1 times cross-entropy's."
     )
     pitfalls = (
+        "A layer without a plane (1x1) has nothing to say: its only place has length 1.",
         "It shrinks as 1/hw: pictures with more places need a larger weight.",
         "The softmax runs over the student's layers, the other way round from SemCKD.",
         "Not zero for equal networks with several layers: attention mixes layers that differ.",

@@ -80,6 +80,8 @@ class SemanticCalibration(Method):
     rests = False
     matches = "all"
     reads = ("maps",)
+    attends = "student"
+    """Whose layers share out their attention over the other side's."""
     row: str = knob(
         "sorted", choices=("sorted", "batch"), help="An image's similarities in falling order, or in the batch's order."
     )

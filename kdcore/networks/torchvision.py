@@ -51,6 +51,10 @@ class TorchvisionModel(Network):
         help="Pictures with a shorter side than this are enlarged to it, and further where the model needs more.",
     )  # fmt: skip
 
+    @classmethod
+    def skeleton(cls, settings: dict[str, Any]) -> dict[str, Any]:
+        return {**settings, "weights": "none"}
+
     def build(self, shape: tuple[int, ...], classes: int) -> None:
         """Raises KnobError for an unknown model, 2 or more than 3 channels, and weights that do not fit."""
         if shape[0] not in (1, 3):

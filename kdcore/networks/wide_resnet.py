@@ -48,7 +48,6 @@ class WideResNet(Network):
         for number in range(3):
             outputs = 16 * 2**number * self.widen
             for place in range(self.blocks):
-                # WRN-d-1's first stage keeps 16 channels, so its shortcut passes the sum on
                 stride = 2 if number > 0 and place == 0 else 1
                 self.blocks_in_order.append(Block(inputs, outputs, stride=stride))
                 self.norms.append(nn.BatchNorm2d(outputs))

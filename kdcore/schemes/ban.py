@@ -13,8 +13,8 @@ from kdcore.spec import knob
 class BornAgain(Scheme):
     """The student teaches a fresh copy of itself, generation after generation.
 
-    The first generation learns from the labels alone, so it is the yardstick too. Every later one starts from new random
-    weights and is taught by the one before (Furlanello et al., ICML 2018, https://arxiv.org/abs/1805.04770).
+    The first generation learns from the labels alone, so it is the yardstick too. Every later one starts from new
+    random weights and is taught by the one before (Furlanello et al., ICML 2018, https://arxiv.org/abs/1805.04770).
     """
 
     title = "Self: born again"

@@ -48,7 +48,9 @@ class BeYourOwnTeacher(Scheme):
     def phases(self, cast: Mapping[str, Network], between: Between) -> Iterator[Phase]:
         if self.baseline:
             yield Phase(
-                "baseline", "The network alone learns from the labels", (Turn("baseline", (between.alone("baseline"),)),)
+                "baseline",
+                "The network alone learns from the labels",
+                (Turn("baseline", (between.alone("baseline"),)),),
             )
         exits = len(cast["student"].layers) - 1
         lessons: list[Lesson] = [between.labels("student") or between.alone("student")]

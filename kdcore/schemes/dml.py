@@ -25,7 +25,7 @@ class MutualLearning(Scheme):
     update: str = knob(
         "sequential",
         choices=("sequential", "simultaneous"),
-        help="sequential: each student sees what the one before just learned, as in the paper. simultaneous: all step at once.",
+        help="sequential (the paper): each sees what the one before just learned. simultaneous: all step at once.",
     )
 
     def _names(self) -> list[str]:
@@ -40,7 +40,9 @@ class MutualLearning(Scheme):
     def phases(self, cast: Mapping[str, Network], between: Between) -> Iterator[Phase]:
         if self.baseline:
             yield Phase(
-                "baseline", "One student alone learns from the labels", (Turn("baseline", (between.alone("baseline"),)),)
+                "baseline",
+                "One student alone learns from the labels",
+                (Turn("baseline", (between.alone("baseline"),)),),
             )
         turns = []
         for name in self._names():

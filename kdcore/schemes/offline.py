@@ -31,6 +31,8 @@ class Offline(Scheme):
         )  # fmt: skip
         if self.baseline:
             yield Phase(
-                "baseline", "The student alone learns from the labels", (Turn("baseline", (between.alone("baseline"),)),)
+                "baseline",
+                "The student alone learns from the labels",
+                (Turn("baseline", (between.alone("baseline"),)),),
             )
         yield Phase("student", "The student learns from the teacher", (distilled("student", "teacher", between),))

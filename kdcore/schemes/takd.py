@@ -45,7 +45,9 @@ class TeacherAssistant(Scheme):
         )  # fmt: skip
         if self.baseline:
             yield Phase(
-                "baseline", "The student alone learns from the labels", (Turn("baseline", (between.alone("baseline"),)),)
+                "baseline",
+                "The student alone learns from the labels",
+                (Turn("baseline", (between.alone("baseline"),)),),
             )
         if "direct" in cast:
             yield Phase(

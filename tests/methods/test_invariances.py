@@ -7,6 +7,8 @@ from dataclasses import replace
 import pytest
 import torch
 
+from kdcore.alignment import one_plane
+
 from .fixture import FS, FT, METHODS, VS, VT, ZS, ZT, Y, batch_of, both, fx, loss, made, saw, with_maps
 
 CHANNELS = torch.tensor([4, 2, 0, 5, 1, 3])
@@ -189,6 +191,25 @@ def test_unequal_planes_are_brought_together(key, planes):
     student, teacher = resized(student, planes[0]), resized(teacher, planes[1])
     terms = made(key, student, teacher)(student, teacher, batch)
     assert all(term.isfinite().all() for term in terms.values())
+
+
+@pytest.mark.parametrize("number", [4, 5])
+def test_a_larger_plane_is_averaged_down_to_the_smaller(number):
+    small, large = FS[:, :, :2, :2], torch.arange(number * number, dtype=torch.float64).view(1, 1, number, number)
+    for ours, theirs in (one_plane(small, large), reversed(one_plane(large, small))):
+        torch.testing.assert_close(ours, small)
+        torch.testing.assert_close(theirs, torch.nn.functional.adaptive_avg_pool2d(large, 2))
+    assert [tuple(side.shape[2:]) for side in one_plane(FS[:, :, :1], FT[..., :2])] == [(1, 2), (1, 2)]
+
+
+@pytest.mark.parametrize("key", ["sp", "rkd"])
+def test_the_image_whose_relations_are_wrong_pays_most(key):
+    vectors = torch.randn(6, 8, generator=torch.Generator().manual_seed(0)).abs()
+    wrong = vectors.clone()
+    wrong[3] = vectors[3].flip(0) * 2
+    student, teacher = (saw(maps=(side.view(6, 8, 1, 1),), embedding=side) for side in (wrong, vectors))
+    for term in made(key, student, teacher)(student, teacher, batch_of(torch.arange(6))).values():
+        assert term.argmax() == 3
 
 
 def test_duplicates_give_rkd_finite_gradients():

@@ -159,14 +159,16 @@ def test_generations_are_different_networks() -> None:
 
 def test_an_assistant_lies_between_teacher_and_student() -> None:
     stage, _ = last_phase(scheme={"is": "takd", "assistants": 2})
-    widths = [stage.castings[name].network.settings["width"] for name in ("teacher", "assistant 1", "assistant 2", "student")]
+    widths = [
+        stage.castings[name].network.settings["width"] for name in ("teacher", "assistant 1", "assistant 2", "student")
+    ]
     assert widths == sorted(widths, reverse=True)
     assert widths[1] < widths[0]
 
 
 def test_without_assistants_it_is_plain_distillation() -> None:
-    direct = [event for event in run(recipe("takd", scheme={"is": "takd", "assistants": 0}))][-1]
-    plain = [event for event in run(recipe("offline"))][-1]
+    direct = list(run(recipe("takd", scheme={"is": "takd", "assistants": 0})))[-1]
+    plain = list(run(recipe("offline")))[-1]
     assert isinstance(direct, Finished)
     assert isinstance(plain, Finished)
     assert direct.results["student"]["test_accuracy"] == plain.results["student"]["test_accuracy"]

@@ -1,0 +1,1 @@
+"""Data in, plotly figure out; no Streamlit."""

@@ -1,0 +1,54 @@
+"""Draws Bars: groups of bars, one colour for each part, with a line where a value is worth one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import plotly.graph_objects as go
+
+from app import theme
+from app.charts.scales import faint
+from kdcore.answer import Bars
+
+
+def draw(answer: Bars, *, dark: bool) -> go.Figure:
+    """The figure. Series of a part are bars; others are marks to compare them with."""
+    figure = go.Figure()
+    for name, values in answer.series.items():
+        part = answer.parts.get(name)
+        words = [f"{value:.0%}" for value in values]
+        told = "%{x}: %{y:.1%}<extra>" + name + "</extra>"
+        if part:
+            figure.add_trace(
+                go.Bar(
+                    x=answer.categories, y=values, name=name, marker_color=theme.COLOURS[part], text=words, textposition="outside",
+                    cliponaxis=False, hovertemplate=told,
+                )
+            )  # fmt: skip
+        else:
+            figure.add_trace(
+                go.Scatter(
+                    x=answer.categories, y=values, name=name, mode="markers", hovertemplate=told,
+                    marker={"symbol": "line-ew", "size": 46, "line": {"width": 2.5, "color": faint(dark=dark, strong=True)}},
+                )
+            )  # fmt: skip
+    theme.dress(figure, dark=dark)
+    if answer.reference is not None:
+        figure.add_hline(
+            y=answer.reference, line={"dash": "dash", "width": 1.5, "color": faint(dark=dark, strong=True)},
+            annotation={"text": answer.reference_says, "font": {"size": 12}}, annotation_position="top right",
+        )  # fmt: skip
+    figure.update_layout(
+        barmode="group", bargap=0.35, height=400, margin={"l": 60, "r": 16, "t": 16, "b": 90},
+        yaxis={"title": {"text": answer.value_axis}, "range": [answer.low, answer.high + 0.04], "tickformat": ".0%"},
+        xaxis={"title": {"text": answer.category_axis}, "type": "category"}, legend={"orientation": "h", "y": -0.28, "x": 0},
+    )  # fmt: skip
+    return figure
+
+
+def rows(answer: Bars) -> Iterator[tuple[object, ...]]:
+    """What is drawn, for a CSV: first the names of the columns."""
+    yield "series", answer.category_axis, answer.value_axis
+    for name, values in answer.series.items():
+        for category, value in zip(answer.categories, values, strict=True):
+            yield name, category, f"{value:.6g}"

@@ -1,0 +1,81 @@
+"""Draws a Matrix: one heat map per panel, with its numbers in the cells."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy
+import plotly.graph_objects as go
+
+from app import theme
+from app.charts.scales import diverging
+from kdcore.answer import Matrix
+
+Scales = dict[str, list[float]]
+
+
+def scales(answers: Sequence[Matrix]) -> Scales:
+    """Panel -> colour range over all answers; even on both sides of the centre where there is one."""
+    found: Scales = {}
+    for answer in answers:
+        for title, values in answer.panels.items():
+            low, high = answer.low, answer.high
+            if title in answer.centre:
+                middle = answer.centre[title]
+                far = max(0.02, float(numpy.nanmax(numpy.abs(values - middle))), found.get(title, [0.0, middle])[1] - middle)
+                low, high = middle - far, middle + far
+            found[title] = [low, high]
+    return found
+
+
+def draw(answer: Matrix, *, dark: bool, fixed: Scales | None = None) -> go.Figure:
+    """The figure, panels side by side."""
+    ranges = fixed or scales([answer])
+    figure = go.Figure()
+    count = len(answer.panels)
+    space = 0.2
+    each = (1 - space * (count - 1)) / count
+    texts = []
+    for number, (title, values) in enumerate(answer.panels.items()):
+        suffix = "" if number == 0 else str(number + 1)
+        left = number * (each + space)
+        low, high = ranges[title]
+        spread = answer.spread.get(title)
+        words = [
+            [f"{value:.2f}" + ("" if spread is None else f"<br>± {spread[row, column]:.2f}") for column, value in enumerate(line)]
+            for row, line in enumerate(values)
+        ]
+        figure.update_layout(
+            {
+                f"xaxis{suffix}": {"domain": [left, left + each], "title": {"text": answer.column_axis}, "anchor": f"y{suffix}", "type": "category", "showgrid": False},
+                f"yaxis{suffix}": {"title": {"text": answer.row_axis}, "anchor": f"x{suffix}", "type": "category", "autorange": "reversed", "showgrid": False},
+            }
+        )  # fmt: skip
+        even = f"; even share {answer.centre[title]:.2f}" if title in answer.centre else ""
+        figure.add_trace(
+            go.Heatmap(
+                x=answer.columns, y=answer.rows, z=values, zmin=low, zmax=high, xgap=2, ygap=2, text=words,
+                texttemplate="%{text}" if values.size <= 100 else None, textfont={"size": 13},
+                colorscale=diverging(dark=dark) if title in answer.centre else theme.SEQUENTIAL, name=title,
+                colorbar={"title": {"text": f"{answer.value_axis}<br>(mean{even})", "side": "right"}, "x": left + each + 0.01, "thickness": 12, "outlinewidth": 0},
+                hovertemplate=f"{answer.row_axis} %{{y}}<br>{answer.column_axis} %{{x}}<br>{answer.value_axis} %{{text}}<extra></extra>",
+                xaxis=f"x{suffix}", yaxis=f"y{suffix}",
+            )
+        )  # fmt: skip
+        texts.append(
+            {"text": title.replace(": ", ":<br>"), "x": left, "y": 1.01, "xref": "paper", "yref": "paper", "xanchor": "left", "yanchor": "bottom",
+             "showarrow": False, "align": "left", "font": {"size": 13}}
+        )  # fmt: skip
+    theme.dress(figure, dark=dark)
+    height = 150 + 74 * min(8, max(2, len(answer.rows)))
+    figure.update_layout(annotations=texts, margin={"l": 90, "r": 90, "t": 52, "b": 60}, height=height)
+    return figure
+
+
+def rows(answer: Matrix) -> Iterator[tuple[object, ...]]:
+    """What is drawn, for a CSV: first the names of the columns."""
+    yield "panel", answer.row_axis, answer.column_axis, answer.value_axis, "standard deviation"
+    for title, values in answer.panels.items():
+        for (row, column), value in numpy.ndenumerate(values):
+            spread = f"{answer.spread[title][row, column]:.6g}" if title in answer.spread else ""
+            yield title, answer.rows[row], answer.columns[column], f"{value:.6g}", spread

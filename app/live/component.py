@@ -1,0 +1,43 @@
+"""Registers the live component once, and puts plotly.js where the page loads it from."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import plotly
+import streamlit as st
+
+HERE = Path(__file__).resolve().parent
+STATIC = HERE.parent / "static"
+ADDRESS = f"app/static/plotly.min.js?v={plotly.__version__}"
+
+_chart = st.components.v2.component(
+    "kdlab_live",
+    js=(HERE / "live.js").read_text(encoding="utf-8"),
+    css=(HERE / "live.css").read_text(encoding="utf-8"),
+    isolate_styles=False,
+)
+
+
+def publish_plotly() -> Path:
+    """Copies the installed plotly's script to app/static, unless this very one is there. Gives back where it is.
+
+    Raises OSError if the folder cannot be written.
+    """
+    source = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
+    target = STATIC / "plotly.min.js"
+    if target.exists() and target.stat().st_size == source.stat().st_size:
+        return target
+    STATIC.mkdir(exist_ok=True)
+    part = target.with_suffix(f".{os.getpid()}.part")
+    shutil.copyfile(source, part)
+    os.replace(part, target)
+    return target
+
+
+def live_chart(data: dict[str, Any], *, key: str, height: int = 400) -> None:
+    """Draws or updates the chart of `live_data`. The same key keeps the same chart; height in px on a wide screen."""
+    _chart(data={**data, "plotly": ADDRESS, "height": height}, key=key, height="content")

@@ -1,0 +1,147 @@
+"""What the live component draws: a history as plain series of at most 400 points each. No Streamlit."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from app import theme
+from kdcore.history import History, PhaseTrace, Series
+
+MOST = 400
+"""Points of a trace."""
+
+
+def live_data(history: History, *, run: str, running: bool) -> dict[str, Any]:
+    """Everything the component needs; JSON-ready. Accuracies in percent, x in epochs of the phase."""
+    phases = _phases(history)
+    begun = [phase for phase in phases if phase["begun"]]
+    whole = sum(phase["share"] for phase in phases) or 1.0
+    for phase in phases:
+        phase["share"] = round(phase["share"] / whole, 5)
+    reached = sum(phase["share"] for phase in begun[:-1])
+    if begun:
+        now = begun[-1]
+        reached += now["share"] * (min(1.0, now["step"] / now["steps"]) if now["steps"] else 0.0)
+    validation = history.started.data.get("validation") if history.started else None
+    return {
+        "run": run,
+        "running": running,
+        "reached": 1.0 if history.outcome == "finished" else round(reached, 5),
+        "phases": phases,
+        "losses": [trace for number, phase in enumerate(history.phases) for trace in _losses(phase, number, history)],
+        "scores": [trace for number, phase in enumerate(history.phases) for trace in _scores(phase, number, history)],
+        "score_title": f"Accuracy on {validation:,} validation pictures" if validation else "Validation accuracy",
+    }
+
+
+def role_name(role: str, history: History) -> str:
+    """What a role or view is called on screen: "student alone", "teacher", "student, exit 2"."""
+    base, _, way_out = role.partition(":")
+    name = "student alone" if part_of(role, history) == "baseline" else base.replace("_", " ")
+    return f"{name}, exit {way_out}" if way_out else name
+
+
+def part_of(role: str, history: History) -> str:
+    """The part that a role or view plays: teacher, student, baseline, assistant or peer."""
+    roles = history.started.roles if history.started else {}
+    return str(roles.get(role.partition(":")[0], {}).get("part", role))
+
+
+def role_colour(role: str, history: History) -> str:
+    """The colour of a role: its part's, and others for further roles of the same part."""
+    roles = list(history.started.roles) if history.started else []
+    base = role.partition(":")[0]
+    part = part_of(role, history)
+    same = [name for name in roles if part_of(name, history) == part]
+    return theme.colour(part, same.index(base) if base in same else 0)
+
+
+def _phases(history: History) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = [
+        {
+            "title": phase.title,
+            "steps": phase.steps,
+            "epochs": phase.epochs,
+            "step": phase.step,
+            "begun": True,
+            "share": float(max(1, phase.steps)),
+            "colour": role_colour(phase.learners[0], history) if phase.learners else theme.CATEGORICAL[0],
+        }
+        for phase in history.phases
+    ]
+    planned = history.started.phases if history.started else 0
+    usual = sum(phase["share"] for phase in found) / len(found) if found else 1.0
+    for _ in range(planned - len(found)):
+        found.append({
+            "title": "to come", "steps": 0, "epochs": 0, "step": 0, "begun": False, "share": usual,
+            "colour": theme.CATEGORICAL[-1],
+        })  # fmt: skip
+    return found
+
+
+def _losses(phase: PhaseTrace, number: int, history: History) -> list[dict[str, Any]]:
+    found = []
+    several = len(phase.loss) > 1
+    names = sorted({term for terms in phase.terms.values() for term in terms})
+    for learner, series in phase.loss.items():
+        who = role_name(learner, history)
+        terms = phase.terms.get(learner, {})
+        prefix = f"{who}: " if several else ""
+        colour = role_colour(learner, history)
+        if len(terms) != 1:
+            found.append({
+                **_trace(series, number), "name": f"{prefix}sum of all terms", "kind": "weighted", "total": True,
+                "colour": colour, "dash": "solid",
+            })  # fmt: skip
+        for kind, curves in (("weighted", phase.weighted.get(learner, {})), ("raw", terms)):
+            for term, curve in curves.items():
+                alone = len(terms) == 1
+                own = theme.TERMS[names.index(term) % len(theme.TERMS)] if term in names else colour
+                found.append({
+                    **_trace(curve, number), "name": prefix + term_name(term), "kind": kind, "total": alone,
+                    "colour": colour if alone else own, "dash": "solid",
+                })  # fmt: skip
+    return found
+
+
+def _scores(phase: PhaseTrace, number: int, history: History) -> list[dict[str, Any]]:
+    found = []
+    for kept, hidden in ((phase.scores, False), (phase.hidden, True)):
+        for role, series in kept.items():
+            part = part_of(role, history)
+            trace = _trace(series, number, factor=100.0)
+            name = role_name(role, history)
+            found.append({
+                **trace, "name": f"{name}: hidden class, corrected" if hidden else name, "hidden": hidden,
+                "level": part in ("teacher", "assistant"), "colour": role_colour(role, history),
+                "dash": "dashdot" if hidden else theme.DASHES.get(part, "solid"),
+            })  # fmt: skip
+    return found
+
+
+def term_name(term: str) -> str:
+    """ "kd.kd" as "kd", "ce.ce" as "ce"; a method with several terms keeps both names."""
+    who, arrow, rest = term.rpartition(": ")
+    method, _, inner = rest.partition(".")
+    return who + arrow + (method if inner in ("", method) else f"{method} {inner}")
+
+
+def _trace(series: Series, number: int, *, factor: float = 1.0) -> dict[str, Any]:
+    """At most MOST points: every 2nd, 4th, … as the curve grows, so that those drawn stay where they are."""
+    stride = 1
+    while len(series.steps) > stride * (MOST - 1):
+        stride *= 2
+    places = list(range(0, len(series.steps), stride))
+    if series.steps and places[-1] != len(series.steps) - 1:
+        places.append(len(series.steps) - 1)
+    return {
+        "phase": number,
+        "step": [series.steps[place] for place in places],
+        "x": [round(series.epochs[place], 3) for place in places],
+        "y": [_short(series.values[place], factor) for place in places],
+    }
+
+
+def _short(value: float | None, factor: float) -> float | None:
+    return None if value is None or not math.isfinite(value) else float(f"{value * factor:.5g}")

@@ -1,0 +1,83 @@
+"""Watch: a run as it goes, or as it went."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from app import state
+from app.live import live_chart, live_data, role_name
+from app.page import Page
+from app.views.hardest import hardest, newest_hardest
+from app.views.run_head import SAID, ending, name_of, progress_line, recipe_of, run_head
+from app.views.verdict import verdict
+from kdcore.run import Run
+
+GOING = ("waiting", "running")
+EAGER, STEADY = 0.25, 0.5
+"""Seconds between looks before the first step of a run, and after."""
+
+
+def show() -> None:
+    run = state.chosen_run()
+    if run is None:
+        _nothing(state.wrong_run())
+        return
+    now = run.state()
+    going = now in GOING
+    run_head(run, now)
+    begun = bool(state.history_of(run).phases)
+    st.fragment(_present, run_every=(STEADY if begun else EAGER) if going else None)(run, going=going, begun=begun)
+
+
+def _present(run: Run, *, going: bool, begun: bool) -> None:
+    """Everything that moves. Runs on its own while the run goes, and once when it is over."""
+    now = run.state()
+    history = state.history_of(run)
+    if going and (now not in GOING or bool(history.phases) != begun):
+        st.rerun()
+    data = live_data(history, run=run.id, running=going)
+    with st.container(key="watch-top"):
+        if going:
+            progress_line(run, history, now, reached=data["reached"])
+        elif now == "finished":
+            verdict(history)
+        else:
+            ending(run, history, now)
+    live_chart(data, key="watch-live")
+    for note in history.notes[-5:]:
+        st.caption(f":material/info: {note}")
+    lists = newest_hardest(history)
+    if lists:
+        st.markdown("##### Which pictures hurt most", help="Each training picture has a loss; these the largest.")
+        names = {one.role: role_name(one.role, history) for one in lists}
+        role = lists[0].role
+        if len(lists) > 1:
+            role = st.segmented_control(
+                "Learner", list(names), format_func=lambda key: names[key], default=role,
+                key=f"watch.hardest.{run.id}.{role}", label_visibility="collapsed", required=True,
+            ) or role  # fmt: skip
+        hardest(history, next(one for one in lists if one.role == role))
+
+
+def _nothing(wrong: str) -> None:
+    """No run chosen: what will stand here, and how to get it."""
+    if wrong:
+        st.warning(wrong, icon=":material/search_off:")
+    st.markdown("#### Watch a distillation happen")
+    st.markdown(
+        "Here you will see the losses and accuracies of a run as they move: the teacher learns first, then the student "
+        "alone, then the student taught by the teacher, and in the end what the teaching was worth."
+    )
+    if st.button("Begin a distillation", type="primary", icon=":material/play_arrow:", key="watch.begin"):
+        state.go("begin")
+    runs = state.shelf().runs()[:6]
+    if runs:
+        st.markdown("Or open one that is there, the newest first:")
+    for run in runs:
+        label = "recorded" if run.recorded else SAID[run.state()][2]
+        if st.button(f"{name_of(recipe_of(run))} · {label}", key=f"watch.open.{run.id}", icon=":material/monitoring:"):
+            state.choose_run(run.id)
+            st.rerun()
+
+
+PAGE = Page("watch", "Watch", ":material/monitoring:", 2, show, "watch")

@@ -1,0 +1,55 @@
+"""The recipe of this tab: taken up, remembered, started, or found to have run to the end already. No drawing."""
+
+from __future__ import annotations
+
+from typing import NoReturn
+
+from app import state
+from kdcore.experiments import DEFAULT
+from kdcore.recipe import Recipe
+from kdcore.run import Run
+
+ROOTS = ("data", "teacher", "student", "scheme", "methods.", "training.", "seed")
+"""How the keys of the form's controls begin."""
+KNOWN = 50
+
+
+def draft() -> Recipe:
+    """The recipe that is being written in this tab."""
+    return state.kept("draft", DEFAULT.recipe)
+
+
+def known(recipe: Recipe) -> bool:
+    """Whether this tab wrote or took up this recipe before: then its address is no new link."""
+    return recipe.to_text() in state.kept("recipe.known", ())
+
+
+def write(recipe: Recipe) -> None:
+    """Keeps what the form made of the recipe."""
+    state.keep("draft", recipe)
+    if not known(recipe):
+        state.keep("recipe.known", (*state.kept("recipe.known", ()), recipe.to_text())[-KNOWN:])
+
+
+def take_up(recipe: Recipe, *, linked: bool = False) -> None:
+    """Makes this the recipe on the page, from outside the form. `linked`: it came with an address."""
+    write(recipe)
+    state.keep("recipe.linked", linked)
+    for root in ROOTS:
+        state.forget_widgets(root)
+
+
+def finished_run(recipe: Recipe) -> Run | None:
+    """The run of exactly this recipe, by this version of the code, that went to its end; None without."""
+    for run in state.shelf().runs():
+        if run.id.split("-")[0] == recipe.id and run.state() == "finished":
+            return run
+    return None
+
+
+def start(recipe: Recipe) -> NoReturn:
+    """Hands the recipe to a worker and opens Watch on the run; an equal one that is there already is shown instead.
+
+    Raises LaunchError with a sentence.
+    """
+    state.go("watch", run=state.desk().launch(recipe))

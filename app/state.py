@@ -1,0 +1,172 @@
+"""What a tab remembers: its run (in its address), how far it has read, small choices. No other file looks there."""
+
+from __future__ import annotations
+
+import atexit
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+from urllib.parse import urlencode, urlsplit
+
+import streamlit as st
+
+from app.page import as_streamlit, page_of
+from kdcore.cards import Catalog
+from kdcore.history import History, fold
+from kdcore.launch import Desk
+from kdcore.recipe import Recipe
+from kdcore.runs import Run, Shelf, UnknownRun
+
+READ = 6
+"""Runs whose history a tab keeps in memory."""
+
+
+def shelf() -> Shelf:
+    """The shelf of runs: env KDLAB_RUNS, or ./runs. One per server."""
+    return _shelf(os.environ.get("KDLAB_RUNS") or "runs")
+
+
+def desk() -> Desk:
+    """The app's side of the warm workers. One per server; closed when the server ends."""
+    return _desk(os.environ.get("KDLAB_RUNS") or "runs")
+
+
+def catalog() -> Catalog:
+    """Every card there is. Asked of a worker once per server."""
+    return _catalog(os.environ.get("KDLAB_RUNS") or "runs")
+
+
+@st.cache_resource(show_spinner=False, max_entries=8)
+def _shelf(root: str) -> Shelf:
+    return Shelf(Path(root).resolve())
+
+
+@st.cache_resource(show_spinner=False, max_entries=8)
+def _desk(root: str) -> Desk:
+    found = Desk(_shelf(root))
+    atexit.register(found.close)
+    return found
+
+
+@st.cache_resource(show_spinner="Reading what there is …", max_entries=8)
+def _catalog(root: str) -> Catalog:
+    return _desk(root).catalog()
+
+
+def chosen_run() -> Run | None:
+    """The run that the address names, or the one this tab looked at last (which the address then says); None without.
+
+    A run that is not there is none; `wrong_run` then says why.
+    """
+    named = st.query_params.get("run") or kept("run", "")
+    if not named:
+        return None
+    try:
+        found = shelf().run(str(named)[:60])
+    except UnknownRun:
+        if "run" not in st.query_params:
+            keep("run", "")
+        return None
+    keep("run", found.id)
+    if st.query_params.get("run") != found.id:
+        st.query_params["run"] = found.id
+    return found
+
+
+def wrong_run() -> str:
+    """One sentence on why the run in the address cannot be shown, or ""."""
+    named = st.query_params.get("run")
+    if not named:
+        return ""
+    try:
+        shelf().run(str(named)[:60])
+    except UnknownRun as error:
+        return str(error)
+    return ""
+
+
+def choose_run(run_id: str) -> None:
+    """Makes this the run that the tab looks at, in its address too; "" for none."""
+    keep("run", run_id)
+    if run_id:
+        st.query_params["run"] = run_id
+    elif "run" in st.query_params:
+        del st.query_params["run"]
+
+
+def history_of(run: Run) -> History:
+    """What the run has come to. Only what was written since the last call is read; the same object is given back."""
+    read: dict[tuple[str, float], tuple[int, History]] = st.session_state.setdefault("kept.histories", {})
+    key = (run.id, run.created)
+    since, history = read.pop(key, (0, History()))
+    events, since = run.events(since)
+    read[key] = (since, fold(events, history))
+    while len(read) > READ:
+        read.pop(next(iter(read)))
+    return history
+
+
+def recipe_from_address() -> Recipe | None:
+    """The recipe that the address carries, or None. Raises RecipeError for one that cannot be read."""
+    text = st.query_params.get("recipe")
+    return Recipe.from_text(text) if text else None
+
+
+def recipe_to_address(recipe: Recipe) -> None:
+    """Writes the recipe into the address of this page."""
+    text = recipe.to_text()
+    if st.query_params.get("recipe") != text:
+        st.query_params["recipe"] = text
+
+
+def address(page_key: str, **params: str) -> str:
+    """The full link to a page with these parameters, as someone else can open it."""
+    page = page_of(page_key)
+    here = urlsplit(st.context.url or "http://localhost:8501/")
+    base = here.path.rsplit("/", 1)[0]
+    path = "" if as_streamlit(page).url_path == "" else page.url_path
+    query = f"?{urlencode(params)}" if params else ""
+    return f"{here.scheme}://{here.netloc}{base}/{path}{query}"
+
+
+def go(page_key: str, *, run: str | None = None, recipe: Recipe | None = None) -> NoReturn:
+    """Opens a page; ends this script run. With a run or a recipe, the page opens on it."""
+    params: dict[str, str | Sequence[str]] = {}
+    if run is not None:
+        keep("run", run)
+        params["run"] = run
+    if recipe is not None:
+        params["recipe"] = recipe.to_text()
+    st.switch_page(as_streamlit(page_of(page_key)), query_params=params)
+
+
+def kept(name: str, default: Any = None) -> Any:
+    """A small thing that this tab keeps over reruns and page switches."""
+    return st.session_state.get(f"kept.{name}", default)
+
+
+def keep(name: str, value: Any) -> None:
+    """Keeps it."""
+    st.session_state[f"kept.{name}"] = value
+
+
+def widget(key: str, default: Any = None) -> Any:
+    """The present value of the widget of that key."""
+    return st.session_state.get(key, default)
+
+
+def set_widget(key: str, value: Any) -> None:
+    """Sets a widget's value; before the widget is drawn in this script run, or in a callback."""
+    st.session_state[key] = value
+
+
+def forget_widgets(prefix: str) -> None:
+    """Drops the values of all widgets whose key begins so: they start from their defaults again."""
+    for key in [key for key in st.session_state if str(key).startswith(prefix)]:
+        del st.session_state[key]
+
+
+def dark() -> bool:
+    """Whether the page is dark at the moment."""
+    return getattr(st.context.theme, "type", "light") == "dark"

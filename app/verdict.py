@@ -1,0 +1,126 @@
+"""What a finished run says: the student against itself alone and its teacher, and how sure that is. No Streamlit."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from app.live.series import part_of
+from app.theme import count, percent, points
+from kdcore.history import History
+
+Z = 1.959964
+"""Half-width of a 95 % interval in standard errors."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The student's test accuracy minus another's, as fractions, with its 95 % interval."""
+
+    other: str
+    """The role compared with."""
+    value: float
+    low: float
+    high: float
+    pictures: int
+    paired: bool
+    """Whether it is known on which pictures the two disagree; else they are taken as independent."""
+
+    @property
+    def word(self) -> str:
+        """helps, hurts or unclear."""
+        return "helps" if self.low > 0 else "hurts" if self.high < 0 else "unclear"
+
+    @property
+    def sentence(self) -> str:
+        """The finding in plain words."""
+        size, way = points(abs(self.value)).lstrip("+"), "more" if self.word == "helps" else "less"
+        if self.word == "unclear":
+            return f"No difference that {count(self.pictures)} test pictures can show."
+        return f"Distillation {self.word} here: {size} {way} than the student alone."
+
+    @property
+    def interval(self) -> str:
+        """The interval in words."""
+        how = "paired, on the pictures where the two disagree" if self.paired else "taking the two as independent"
+        return (
+            f"95 % interval {points(self.low)} to {points(self.high)} ({how}; {count(self.pictures)} test pictures, "
+            "one seed: other seeds move it further)"
+        )
+
+
+def paired(won: int, lost: int, pictures: int) -> tuple[float, float]:
+    """95 % interval of (won - lost) / pictures.
+
+    Adjusted Wald interval for paired proportions (Bonett and Price 2012): one is added to either count, so that no
+    disagreement at all still leaves an interval.
+    """
+    gain, loss, total = (won + 1) / (pictures + 2), (lost + 1) / (pictures + 2), pictures + 2
+    error = math.sqrt(max(0.0, gain + loss - (gain - loss) ** 2) / total)
+    return max(-1.0, gain - loss - Z * error), min(1.0, gain - loss + Z * error)
+
+
+def independent(first: float, second: float, pictures: int) -> tuple[float, float]:
+    """95 % interval of the difference of two accuracies on as many pictures each (Newcombe 1998, from Wilson's)."""
+    (low, high), (other_low, other_high) = wilson(first, pictures), wilson(second, pictures)
+    value = first - second
+    return (
+        value - math.hypot(first - low, other_high - second),
+        value + math.hypot(high - first, second - other_low),
+    )
+
+
+def wilson(share: float, pictures: int) -> tuple[float, float]:
+    """Wilson's 95 % interval of a share in [0, 1]."""
+    if pictures < 1:
+        return 0.0, 1.0
+    middle = (share + Z * Z / (2 * pictures)) / (1 + Z * Z / pictures)
+    reach = Z * math.sqrt(share * (1 - share) / pictures + Z * Z / (4 * pictures**2)) / (1 + Z * Z / pictures)
+    return max(0.0, middle - reach), min(1.0, middle + reach)
+
+
+def against(history: History, part: str) -> Difference | None:
+    """The student against the role of that part ("baseline", "teacher"), or None where either is missing."""
+    results = history.results
+    students = [role for role in results if part_of(role, history) == "student"]
+    others = [role for role in results if part_of(role, history) == part]
+    if not students or not others:
+        return None
+    student, other = results[students[0]], results[others[0]]
+    first, second = student.get("test_accuracy"), other.get("test_accuracy")
+    pictures = _pictures(history, student)
+    if first is None or second is None or not pictures:
+        return None
+    if isinstance(other.get("won"), int) and isinstance(other.get("lost"), int):
+        low, high = paired(other["won"], other["lost"], pictures)
+        return Difference(others[0], first - second, low, high, pictures, paired=True)
+    low, high = independent(first, second, pictures)
+    return Difference(others[0], first - second, low, high, pictures, paired=False)
+
+
+def _pictures(history: History, result: dict[str, Any]) -> int:
+    if isinstance(result.get("count"), int):
+        return result["count"]
+    return int(history.started.data.get("test") or 0) if history.started else 0
+
+
+def hidden_rows(history: History) -> list[dict[str, str]]:
+    """How each role knows the class that the student never saw: raw and with its bias set right; [] without one."""
+    rows = []
+    for role, result in history.results.items():
+        found = result.get("hidden") or {}
+        if "raw" in found:
+            rows.append({
+                "role": role, "as it is": percent(found["raw"]), "bias set right": percent(found.get("corrected")),
+            })  # fmt: skip
+    return rows
+
+
+def hidden_class(history: History) -> str:
+    """The name of the class that the student never saw, or ""."""
+    data = history.started.data if history.started else {}
+    number, names = data.get("hidden", -1), data.get("class_names") or []
+    if not isinstance(number, int) or isinstance(number, bool) or number < 0:
+        return ""
+    return str(names[number]) if number < len(names) else str(number)

@@ -1,0 +1,1 @@
+"""Functions that draw with Streamlit and return what was chosen."""

@@ -1,0 +1,92 @@
+"""One control for one knob, chosen by the knob's kind and bounds; what is wrong with it stands right below."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import streamlit as st
+
+from app import state
+from app.draft import beside, dial_of, said, steps_of
+from kdcore.check import Fault
+from kdcore.spec import Knob, KnobError
+
+
+def knob(entry: Knob, path: str, value: Any, faults: list[Fault]) -> Any:
+    """Draws the control and gives back the value: the same object as `value` as long as nobody moved it.
+
+    A value that the knob does not take is shown as the default, with its fault below, and given back unchanged.
+    """
+    try:
+        shown = entry.check(value)
+    except KnobError:
+        shown = entry.default
+    moved = _draw(entry, path, shown)
+    changed = moved != shown
+    if not changed:
+        explain(faults, path, note=f"Shown here: {said(shown)}. Move it to take another." if shown != value else "")
+    return moved if changed else value
+
+
+def explain(faults: list[Fault], path: str, *, note: str = "") -> None:
+    """What is wrong with the setting of this path, as an error right here."""
+    for fault in beside(faults, path):
+        st.error(f"{plain(fault.text)} {note}".strip(), icon=":material/error:")
+
+
+def plain(text: str) -> str:
+    """Text that others may have written, so that Markdown shows it as it is."""
+    return "".join(f"\\{letter}" if letter in "\\`*_{}[]()#+!|<>$~:" else letter for letter in text)
+
+
+def label_of(entry: Knob) -> str:
+    """ "Label noise", "Epochs (epochs)" without the repetition."""
+    words = entry.name.replace("_", " ")
+    words = words[:1].upper() + words[1:]
+    return words if not entry.unit or entry.unit.lower() in words.lower() else f"{words} ({entry.unit})"
+
+
+def settle(path: str, shown: Any) -> None:
+    """Gives a control that is not on the page yet the value that it shall show."""
+    if state.widget(path) is None:
+        state.set_widget(path, shown)
+
+
+def _draw(entry: Knob, path: str, shown: Any) -> Any:
+    label, about = label_of(entry), entry.help
+    dial = dial_of(entry)
+    if dial == "toggle":
+        settle(path, shown)
+        return st.toggle(label, key=path, help=about)
+    if dial == "choice":
+        settle(path, shown)
+        if len(entry.choices) <= 4 and sum(map(len, entry.choices)) < 28:
+            return st.segmented_control(label, entry.choices, key=path, help=about, required=True) or shown
+        return st.selectbox(label, entry.choices, key=path, help=about)
+    if dial == "text":
+        settle(path, shown)
+        return st.text_input(label, key=path, help=about, max_chars=200)
+    if dial == "marks":
+        kind = int if entry.kind == "int" else float
+        marks = [kind(mark) for mark in steps_of(entry, shown, entry.default, state.widget(path) or shown)]
+        settle(path, shown)
+        return st.select_slider(label, marks, key=path, help=about, format_func=_written)
+    kind = int if entry.kind == "int" else float
+    low = None if entry.low is None else kind(entry.low)
+    high = None if entry.high is None else kind(entry.high)
+    settle(path, kind(shown))
+    if dial == "slider":
+        step = 1 if entry.kind == "int" else _step(float(low or 0), float(high or 1))
+        return st.slider(label, low, high, step=step, key=path, help=about)
+    step = 1 if entry.kind == "int" else None
+    return st.number_input(label, low, high, step=step, key=path, help=about, format=None if step else "%g")
+
+
+def _step(low: float, high: float) -> float:
+    """A round hundredth of the range or less."""
+    return float(10.0 ** math.floor(math.log10(max(high - low, 1e-9) / 50)))
+
+
+def _written(value: float) -> str:
+    return f"{value:,}" if isinstance(value, int) else f"{value:g}"

@@ -1,0 +1,204 @@
+"""What will happen: sizes, time, matched layers, phases and warnings of a recipe, before it is started."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import OrderedDict
+from concurrent.futures import Future, ThreadPoolExecutor
+from threading import Lock
+from typing import Any
+
+import streamlit as st
+
+from app import state
+from app.charts.matching import matching
+from app.theme import CONFIG, count, seconds, size
+from app.views.knobs import plain
+from app.words import gloss
+from kdcore.launch import Desk
+from kdcore.preview import Preview
+from kdcore.recipe import Recipe
+
+KEPT = 64
+"""Plans that the server remembers."""
+AGAIN = 15.0
+"""Seconds after which a plan that came to nothing is asked for again."""
+PATIENCE = 0.25
+"""Seconds that a page waits for a plan before it says that one is coming."""
+
+
+class Planner:
+    """Asks the worker for plans in the background, so that no knob waits for one. One per server."""
+
+    def __init__(self, desk: Desk) -> None:
+        self.desk = desk
+        self._asked: OrderedDict[str, tuple[float, Future[Preview]]] = OrderedDict()
+        self._lock = Lock()
+        self._hands = ThreadPoolExecutor(1, thread_name_prefix="plan")
+
+    def ask(self, recipe: Recipe) -> Future[Preview]:
+        """The plan of this recipe, now or later. Plans that nobody waits for any more are dropped from the line."""
+        text = recipe.to_text()
+        with self._lock:
+            when, found = self._asked.get(text, (0.0, None))
+            if found is None or found.cancelled() or (_came_to_nothing(found) and time.monotonic() - when > AGAIN):
+                for _, other in list(self._asked.values())[:-4]:
+                    other.cancel()
+                found = self._hands.submit(self.desk.preview, recipe)
+                self._asked[text] = (time.monotonic(), found)
+            self._asked.move_to_end(text)
+            while len(self._asked) > KEPT:
+                self._asked.popitem(last=False)
+            return found
+
+    def ready(self, recipe: Recipe) -> Preview | None:
+        """The plan of this recipe if it is there already."""
+        with self._lock:
+            _, found = self._asked.get(recipe.to_text(), (0.0, None))
+        if found is None or not found.done() or found.cancelled() or found.exception() is not None:
+            return None
+        return found.result()
+
+
+def _came_to_nothing(asked: Future[Preview]) -> bool:
+    """Whether the worker had no answer: neither a plan nor a fault of the recipe."""
+    if not asked.done() or asked.cancelled():
+        return False
+    return asked.exception() is not None or not (asked.result().roles or asked.result().faults)
+
+
+@st.cache_resource(show_spinner=False, max_entries=8)
+def _planner(_desk: Desk, name: int) -> Planner:
+    return Planner(_desk)
+
+
+def planner() -> Planner:
+    """The server's planner."""
+    return _planner(state.desk(), id(state.desk()))
+
+
+def same_networks(recipe: Recipe) -> str:
+    """What the layers depend on: equal for recipes whose layers are the same."""
+    found = recipe.to_json()
+    return json.dumps([found[name] for name in ("data", "teacher", "student", "scheme")], sort_keys=True)
+
+
+def layers_known(recipe: Recipe) -> Preview | None:
+    """A plan of the same networks on the same data, this recipe's own or the last that this tab saw."""
+    found = planner().ready(recipe)
+    if found is not None and found.roles:
+        state.keep("layers", (same_networks(recipe), found))
+        return found
+    name, other = state.kept("layers", ("", None))
+    return other if name == same_networks(recipe) else None
+
+
+def plan(recipe: Recipe) -> None:
+    """Draws the plan, or says that it is coming and draws it once it is there. Asks the page to run again then."""
+    asked = planner().ask(recipe)
+    began = time.monotonic()
+    while not asked.done() and time.monotonic() - began < PATIENCE:
+        time.sleep(0.02)
+    st.fragment(_part, run_every=None if asked.done() else 0.4)(recipe, asked, asked.done())
+
+
+def _part(recipe: Recipe, asked: Future[Preview], was_done: bool) -> None:
+    if not asked.done():
+        st.caption(":material/hourglass_top: Measuring a few steps …")
+        return
+    if not was_done:
+        st.rerun()
+    if asked.cancelled():
+        st.caption("The plan was put aside for a newer one.")
+        return
+    error = asked.exception()
+    if error is not None:
+        st.warning(f"No plan could be made: {plain(str(error))}", icon=":material/cloud_off:")
+        return
+    draw(asked.result())
+
+
+def draw(found: Preview) -> None:
+    """The plan itself."""
+    if found.faults:
+        for fault in found.faults:
+            st.error(plain(fault["text"]), icon=":material/error:")
+        return
+    if not found.roles:
+        for warning in found.warnings:
+            st.warning(f"No plan could be made: {plain(warning)}", icon=":material/cloud_off:")
+        return
+    epochs = sum(phase["epochs"] for phase in found.phases)
+    st.markdown(
+        f"**About {seconds(found.seconds)}**, {len(found.phases)} phases, {epochs} epochs",
+        help="Measured just now by a few steps of each phase on this machine. " + gloss("epoch"),
+    )
+    for warning in found.warnings:
+        st.warning(plain(warning), icon=":material/warning:")
+    st.dataframe(
+        [
+            {
+                "": role if role != "baseline" else "student alone",
+                "network": what["title"],
+                "parameters": f"{count(what['parameters'])} ({size(4 * what['parameters'])})",
+                "mult-adds": count(what["macs"]),
+            }
+            for role, what in found.roles.items()
+        ],
+        hide_index=True, width="stretch", key="plan.roles",
+        column_config={
+            "parameters": st.column_config.TextColumn(help=gloss("parameters") + " In brackets at four bytes each."),
+            "mult-adds": st.column_config.TextColumn(help=gloss("multiply-accumulates")),
+        },
+    )  # fmt: skip
+    st.dataframe(
+        [
+            {"phase": f"{number}. {phase['title']}", "epochs": phase["epochs"], "time": seconds(phase["seconds"])}
+            for number, phase in enumerate(found.phases, 1)
+        ],
+        hide_index=True, width="stretch", key="plan.phases",
+    )  # fmt: skip
+    _data(found.data)
+    _matched(found)
+
+
+def _data(data: dict[str, Any]) -> None:
+    hidden = data.get("hidden")
+    names = data.get("class_names") or []
+    said = [
+        f"{count(data['train'])} training pictures"
+        if len(data["shape"]) == 3
+        else f"{count(data['train'])} training points"
+    ]
+    if data.get("labelled", data["train"]) < data["train"]:
+        said.append(f"{count(data['labelled'])} of them labelled")
+    said += [f"{count(data['validation'])} for validation", f"{count(data['test'])} for the test at the end"]
+    if isinstance(hidden, int) and 0 <= hidden < len(names):
+        said.append(f"class {names[hidden]} never shown to the student")
+    st.caption(f":material/database: {plain(', '.join(said))}", help=gloss("validation"))
+
+
+def _matched(found: Preview) -> None:
+    """One picture for each method that matches layers; methods that match the same pairs share one."""
+    seen: dict[tuple[Any, ...], list[str]] = {}
+    why: dict[tuple[Any, ...], str] = {}
+    for phase in found.phases:
+        for lesson in phase["lessons"]:
+            for part in lesson["parts"]:
+                if not part["pairs"] or not lesson["teacher"]:
+                    continue
+                key = (lesson["student"], lesson["teacher"], tuple((s, t) for s, t in part["pairs"]))
+                if part["title"] not in seen.setdefault(key, []):
+                    seen[key].append(part["title"])
+                why[key] = part["why"]
+    for number, ((student, teacher, pairs), titles) in enumerate(list(seen.items())[:4]):
+        st.markdown(f"**Layers matched by {plain(' and '.join(titles))}**", help=gloss("connector"))
+        st.caption(plain(why[student, teacher, pairs]) + ".")
+        sides = [found.roles.get(view.split(":")[0], {"layers": []})["layers"] for view in (student, teacher)]
+        st.plotly_chart(
+            matching(sides[0], sides[1], list(pairs), dark=state.dark(), names=(student, teacher)),
+            key=f"plan.matching.{number}", config={**CONFIG, "displayModeBar": False},
+        )  # fmt: skip
+    if len(seen) > 4:
+        st.caption(f"… and {len(seen) - 4} more pairs of networks.")

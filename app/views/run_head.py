@@ -1,0 +1,134 @@
+"""The head of a run's page: which run this is, how it stands, and what can be done with it."""
+
+from __future__ import annotations
+
+import time
+
+import streamlit as st
+
+from app import state, theme
+from app.views.knobs import plain
+from app.words import gloss
+from kdcore.history import History
+from kdcore.launch import LaunchError
+from kdcore.recipe import Recipe, RecipeError
+from kdcore.run import Run, RunError
+
+SAID = {
+    "waiting": ("orange", ":material/hourglass_empty:", "waiting"),
+    "running": ("blue", ":material/directions_run:", "running"),
+    "finished": ("green", ":material/check_circle:", "finished"),
+    "failed": ("red", ":material/error:", "failed"),
+    "stopped": ("gray", ":material/stop_circle:", "stopped"),
+    "lost": ("red", ":material/link_off:", "lost"),
+}
+"""State -> colour, symbol, word."""
+
+AGAIN = "A new attempt at the same recipe."
+LOOK = "Feature maps, boundaries and matched layers of this run."
+SETTINGS = "Opens Begin with this run's recipe."
+STOP = "Ends the run; what it recorded stays."
+
+
+def recipe_of(run: Run) -> Recipe | None:
+    """Its recipe, or None where the file was damaged."""
+    try:
+        return run.recipe
+    except RecipeError:
+        return None
+
+
+def name_of(recipe: Recipe | None) -> str:
+    """A recipe in a few words: "kd on digits (label_noise 0.6), plain → mlp"."""
+    if recipe is None:
+        return "a run whose recipe is damaged"
+    methods = " + ".join(dict.fromkeys(part.method.key for part in recipe.methods if part.weight != 0)) or "no method"
+    knobs = ", ".join(f"{name} {value}" for name, value in recipe.data.settings.items())
+    data = f"{recipe.data.key} ({knobs})" if knobs else recipe.data.key
+    scheme = "" if recipe.scheme.key == "offline" else f", {recipe.scheme.key}"
+    return f"{methods} on {data}{scheme}, {recipe.teacher.key} → {recipe.student.key}"
+
+
+def run_head(run: Run, now: str) -> None:
+    """Name, state and the ways on from here."""
+    colour, symbol, word = SAID[now]
+    name, ways = st.columns([0.62, 0.38], vertical_alignment="center")
+    recorded = " :gray-badge[:material/inventory_2: recorded, comes with the lab]" if run.recorded else ""
+    name.markdown(
+        f"##### {plain(name_of(recipe_of(run)))} &nbsp; :{colour}-badge[{symbol} {word}]{recorded}",
+        help=gloss("student", "teacher", "student alone", "dark knowledge", "hint layer", "temperature", "logit"),
+    )
+    with ways.container(horizontal=True, horizontal_alignment="right", gap="small"):
+        ended_badly = now in ("failed", "stopped", "lost")
+        if ended_badly and st.button("Start again", icon=":material/replay:", key="watch.again", help=AGAIN):
+            start_again(run)
+        if st.button("Look inside", icon=":material/biotech:", key="watch.look", help=LOOK):
+            state.go("look", run=run.id)
+        if st.button("Settings", icon=":material/tune:", key="watch.settings", help=SETTINGS):
+            recipe = recipe_of(run)
+            if recipe is None:
+                st.error("This run's recipe is damaged; there are no settings to open.")
+            else:
+                state.go("begin", recipe=recipe)
+        with st.popover("Link", icon=":material/link:", help="Whoever opens it on this server sees this run."):
+            st.code(state.address("watch", run=run.id), language=None, wrap_lines=True)
+
+
+def start_again(run: Run) -> None:
+    """A new attempt at the same recipe, and its page."""
+    recipe = recipe_of(run)
+    if recipe is None:
+        st.error("This run's recipe is damaged, so it cannot be started again. Begin a new one.")
+        return
+    try:
+        state.choose_run(state.desk().launch(recipe))
+    except LaunchError as error:
+        st.error(str(error))
+        return
+    st.rerun()
+
+
+def progress_line(run: Run, history: History, now: str, *, reached: float) -> None:
+    """How far a run is: phase, epoch, pace and time left, with the button that stops it. `reached` in [0, 1]."""
+    phase = history.phase
+    words, stop = st.columns([0.86, 0.14], vertical_alignment="center")
+    if now == "waiting":
+        waited = max(0.0, time.time() - run.created)
+        words.progress(0.0, text=f"Waiting for a free core, {theme.seconds(waited)} so far.")
+    elif phase is None:
+        words.progress(0.0, text="Getting the data and building the networks …")
+    else:
+        planned = max(history.started.phases if history.started else 0, len(history.phases))
+        left = "measuring …" if phase.seconds_left is None else f"{theme.seconds(phase.seconds_left)} left in it"
+        more = planned - len(history.phases)
+        after = f", then {more} more phase{'s' if more > 1 else ''}" if more else ""
+        words.progress(
+            min(1.0, max(0.0, reached)),
+            text=f"**Phase {len(history.phases)} of {planned}: {plain(phase.title)}** · epoch {phase.epoch:.0f} of "
+            f"{phase.epochs} · {theme.rate(phase.rate)} · {left}{after}",
+        )
+    if run.stop_requested():
+        stop.caption("is being stopped …")
+    elif stop.button("Stop", icon=":material/stop:", key="watch.stop", width="stretch", help=STOP):
+        try:
+            run.request_stop()
+        except (RunError, OSError) as error:
+            st.error(f"The run could not be asked to stop: {error}")
+
+
+def ending(run: Run, history: History, now: str) -> None:
+    """Why a run that did not finish ended, and what would be right."""
+    if now == "failed":
+        advice = f"\n\n{plain(history.advice)}" if history.advice else ""
+        why = plain(history.failure) or "No reason was given."
+        st.error(f"**The run failed.** {why}{advice}", icon=":material/error:")
+    elif now == "stopped":
+        st.info("The run was stopped. What it recorded until then is below; Start again begins a new attempt.")
+    elif now == "lost":
+        at = f", in phase {len(history.phases)}" if history.phases else ", before its first step"
+        st.warning(
+            f"**The process of this run is gone without a word{at}**: it was killed, or the machine went down or ran "
+            "out of memory. Everything recorded until then is below. Start again makes a new attempt at the same "
+            "recipe; a smaller batch or network needs less memory.",
+            icon=":material/link_off:",
+        )

@@ -1,0 +1,60 @@
+"""What a finished run says, as numbers with their interval and one plain sentence."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from app import theme
+from app.live import role_name
+from app.live.series import part_of
+from app.verdict import against, hidden_class, hidden_rows
+from app.words import WORDS, gloss
+from kdcore.history import History
+
+FIRST = {"student": 0, "baseline": 1, "teacher": 2}
+MOST = 4
+"""Networks whose figures fit beside one another."""
+
+
+def verdict(history: History) -> None:
+    """Test accuracies side by side, the difference to the student alone, and how sure it is."""
+    roles = sorted(history.results, key=lambda role: FIRST.get(part_of(role, history), len(FIRST)))[:MOST]
+    difference = against(history, "baseline")
+    columns = st.columns([1] * len(roles) + [2.4], vertical_alignment="top")
+    for column, role in zip(columns, roles, strict=False):
+        result, name = history.results[role], role_name(role, history)
+        compared = difference is not None and part_of(role, history) == "student"
+        column.metric(
+            f"{name[:1].upper()}{name[1:]}, test",
+            theme.percent(result.get("test_accuracy"), of=result.get("count")),
+            # The arrow's direction is read from a hyphen, not from a minus sign.
+            delta=f"{theme.points(difference.value)} to alone".replace("−", "-") if difference and compared else None,
+            delta_color="off" if difference is None or difference.word == "unclear" else "normal",
+            help=gloss(name) if name in WORDS else None,
+        )
+    with columns[-1]:
+        device = history.started.device.upper() if history.started else "device"
+        taken = f"Took {theme.seconds(history.seconds)} on the {device}."
+        if difference is None:
+            st.markdown("**No student alone to compare with**: whether distillation helped, this run cannot say.")
+            st.caption(taken)
+        else:
+            st.markdown(f"**{difference.sentence}**", help=gloss("points"))
+            st.caption(f"{difference.interval[0].upper()}{difference.interval[1:]}. {taken}")
+    _hidden(history)
+
+
+def _hidden(history: History) -> None:
+    rows = hidden_rows(history)
+    if not rows:
+        return
+    name = hidden_class(history)
+    said = " · ".join(
+        f"{role_name(row['role'], history)}: **{row['bias set right']}** ({row['as it is']} as it is)" for row in rows
+    )
+    st.markdown(
+        f"Class “{name}”, never shown to the student, after its bias is set right: {said}",
+        help="A class that was never a label is never the answer. Its bias is raised, as measured on the validation "
+        "pictures, until it is answered as often as it occurs; what is recognised then was learnt from the teacher's "
+        "other answers.\n\n" + gloss("dark knowledge"),
+    )

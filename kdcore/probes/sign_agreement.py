@@ -1,0 +1,112 @@
+"""How many of the teacher's neurons the student switches the same way."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy
+import torch
+from torch import Tensor
+
+from kdcore.alignment import one_plane
+from kdcore.answer import Bars
+from kdcore.beside import connected, sides
+from kdcore.probe import Probe
+from kdcore.spec import knob
+from kdcore.vocabulary import Seen
+
+if TYPE_CHECKING:
+    from kdcore.revive import Revived
+
+NAMES = {"student": "student", "baseline": "student alone"}
+
+
+class SignAgreement(Probe):
+    """On how many inputs is a neuron on in both networks, or off in both?
+
+    What a ReLU network computes is decided by which neurons are on. A run that learned a connector for this (AB) is
+    compared neuron by neuron through it. Otherwise networks that were trained apart number their neurons differently:
+    each teacher neuron is then compared with the student neuron that agrees with it best on one half of the inputs, and
+    the agreement is counted on the other half.
+    """
+
+    title = "Agreement of signs"
+    answers = "Bars"
+    needs = ("maps",)
+    inputs: int = knob(256, 8, 2048, help="How many validation inputs are looked at.", unit="inputs")
+
+    def ask(self, revived: Revived) -> Bars:
+        who = sides(revived)
+        seen = who.look(revived.data.validation, self.inputs)
+        count = len(seen["student"].logits)
+        if count < 4:
+            raise ValueError(f"{count} validation inputs are too few to compare signs; 4 or more are needed")
+        pairs, why = who.pairs(seen)
+        if not pairs:
+            raise ValueError("the student has no layer that could be compared with one of the teacher's")
+        names = {part: who.layer_names(part, len(found.maps)) for part, found in seen.items()}
+        series: dict[str, list[float]] = {NAMES[part]: [] for part in seen if part != "teacher"}
+        usual, ways = [], set()
+        for s, t in pairs:
+            joined = connected(who, seen["student"], seen["teacher"], (s, t))
+            through = joined is not None and joined.before_activation
+            ways.add(f"through the connector of {joined.method}" if joined and through else "best partners")
+            for part in series_parts(seen):
+                if through:
+                    found = connected(who, seen[part], seen["teacher"], (s, t))
+                    assert found is not None
+                    same = float(((found.student > 0) == (found.teacher > 0)).float().mean())
+                else:
+                    same = agreement_of_partners(*on(seen[part], seen["teacher"], s, t))
+                series[NAMES[part]].append(same)
+            usual.append(of_constant(on(seen["student"], seen["teacher"], s, t)[1]))
+        series["a neuron that never switches"] = usual
+        means = {name: sum(values) / len(values) for name, values in series.items()}
+        says = f"{means['student']:.1%} of the teacher's neurons are switched the same way by the student"
+        if "student alone" in means:
+            says += f", {means['student alone']:.1%} by the student alone"
+        return Bars(
+            title=f"Neurons switched as the teacher switches them ({' and '.join(sorted(ways))}; layers {why})",
+            says=says + f" ({count:,} validation inputs).",
+            series={name: numpy.array(values, dtype=numpy.float32) for name, values in series.items()},
+            categories=[f"{names['student'][s]} ↔ {names['teacher'][t]}" for s, t in pairs],
+            category_axis="layer of the student ↔ layer of the teacher",
+            value_axis="share of equal signs",
+            low=0.0,
+            high=1.0,
+            parts={name: part for part, name in NAMES.items()},
+            reference=0.5,
+            reference_says="chance: 50 %",
+        )
+
+
+def series_parts(seen: dict[str, Seen]) -> list[str]:
+    """Who is compared with the teacher."""
+    return [part for part in seen if part != "teacher"]
+
+
+def on(student: Seen, teacher: Seen, s: int, t: int) -> tuple[Tensor, Tensor]:
+    """Which neurons are on before the activation, at the smaller plane, 1 or 0: (N, c, h, w) and (N, c', h, w)."""
+    ours, theirs = one_plane(student.preacts[s], teacher.preacts[t])
+    return (ours > 0).float(), (theirs > 0).float()
+
+
+def agreement_of_partners(ours: Tensor, theirs: Tensor) -> float:
+    """Mean over the teacher's channels of the agreement in [0, 1] with each one's best partner, (N, c, h, w) x (N, c', h, w).
+
+    Partners are chosen on the even inputs and scored on the odd ones: the best of many guesses is no evidence.
+    """
+
+    def agreement(start: int) -> Tensor:
+        a = ours[start::2].transpose(0, 1).flatten(1)
+        b = theirs[start::2].transpose(0, 1).flatten(1)
+        return (b @ a.T + (1 - b) @ (1 - a).T) / a.shape[1]
+
+    partners = agreement(0).argmax(dim=1)
+    return float(agreement(1)[torch.arange(len(partners), device=partners.device), partners].mean())
+
+
+def of_constant(theirs: Tensor) -> float:
+    """The agreement in [0, 1] that neurons reach which are always on, or always off, whichever is better for each."""
+    share = theirs.mean(dim=(0, 2, 3))
+    return float(torch.maximum(share, 1 - share).mean())

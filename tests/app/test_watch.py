@@ -1,0 +1,246 @@
+"""Watch on an empty shelf and on runs in every state; what the live component is given; what a verdict says."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from app import state
+from app.live.series import MOST, live_data, term_name
+from app.verdict import against, independent, paired, wilson
+from kdcore.events import Event, Finished
+from kdcore.history import Series, fold
+from kdcore.recipe import Recipe
+from kdcore.run import Run
+from kdcore.runs import Shelf
+
+Story = Callable[..., Iterator[Event]]
+
+
+def watch() -> None:
+    from app.pages.watch import show
+
+    show()
+
+
+def open_watch(run: str = "") -> AppTest:
+    page = AppTest.from_function(watch, default_timeout=20)
+    if run:
+        page.query_params["run"] = run
+    page.run()
+    assert not page.exception, page.exception[0].value
+    return page
+
+
+def words(page: AppTest) -> str:
+    kinds = (page.markdown, page.caption, page.error, page.warning, page.info)
+    return "\n".join(element.value for kind in kinds for element in kind)
+
+
+def drawn(page: AppTest) -> dict:
+    return json.loads(page.get("bidi_component")[0].proto.json)
+
+
+def test_an_empty_shelf_says_what_will_stand_here_and_leads_to_begin(shelf: Shelf) -> None:
+    page = open_watch()
+    assert "Watch a distillation happen" in words(page)
+    assert page.button(key="watch.begin").label == "Begin a distillation"
+    assert not page.get("bidi_component")
+
+
+def test_without_a_run_the_newest_is_offered_and_opens(finished: Run) -> None:
+    page = open_watch()
+    page.button(key=f"watch.open.{finished.id}").click().run()
+    assert page.query_params["run"] == finished.id
+    assert drawn(page)["run"] == finished.id
+
+
+@pytest.mark.parametrize("named", ["0123456789abcdef", "../../etc/passwd", "x" * 5000, "<script>"])
+def test_a_run_that_is_not_there_is_named_and_nothing_breaks(shelf: Shelf, named: str) -> None:
+    page = open_watch(named)
+    assert named[:12] in page.warning[0].value
+    assert page.button(key="watch.begin")
+
+
+def test_a_finished_run_says_what_the_teaching_was_worth(finished: Run) -> None:
+    page = open_watch(finished.id)
+    assert [(one.label, one.value) for one in page.metric] == [
+        ("Student, test", "93.0 %"), ("Student alone, test", "81.0 %"), ("Teacher, test", "94.0 %"),
+    ]  # fmt: skip
+    assert "Distillation helps here: 12.0 points more than the student alone." in words(page)
+    assert "500 test pictures" in words(page)
+    assert "A note that explains something." in words(page)
+    assert drawn(page)["running"] is False
+    assert not [one for one in page.button if one.key == "watch.stop"]
+
+
+def test_the_pictures_that_hurt_most_are_shown_with_label_answer_and_loss(finished: Run) -> None:
+    page = open_watch(finished.id)
+    shown = next(one.proto.body for one in page.get("html") if "kdlab-hardest" in one.proto.body)
+    assert "data:image/png;base64,iVBOR" in shown
+    assert "<s>3</s> 8 → 8" in shown
+    assert "loss 4.2" in shown
+
+
+def test_a_hidden_class_is_told_raw_and_corrected(hidden: Run) -> None:
+    page = open_watch(hidden.id)
+    assert "Class “3”, never shown to the student" in words(page)
+    assert "student: **46.5 %** (0.0 % as it is)" in words(page)
+    assert any(trace["hidden"] for trace in drawn(page)["scores"])
+
+
+def test_a_running_run_shows_phase_pace_and_time_left_and_can_be_stopped(running: Run) -> None:
+    page = open_watch(running.id)
+    bar = page.get("progress")[0].proto
+    assert "Phase 3 of 3: The student learns from the teacher" in bar.text
+    assert "epoch 1 of 5" in bar.text
+    assert "12,000 pictures/s" in bar.text
+    assert "left in it" in bar.text
+    assert 60 < bar.value < 80
+    assert drawn(page)["running"] is True
+    page.button(key="watch.stop").click().run()
+    assert not page.exception
+    assert running.stop_requested()
+    assert "is being stopped" in words(page)
+
+
+def test_a_run_that_waits_says_for_what(waiting: Run) -> None:
+    page = open_watch(waiting.id)
+    assert "Waiting for a free core" in page.get("progress")[0].proto.text
+
+
+def test_what_a_running_run_writes_appears_on_the_next_look(running: Run, story: Story) -> None:
+    page = open_watch(running.id)
+    before = sum(len(trace["x"]) for trace in drawn(page)["losses"])
+    for event in list(story(Recipe(seed=2)))[len(running.events()[0]) :]:
+        if not isinstance(event, Finished):
+            running.append(event)
+    page.run()
+    assert sum(len(trace["x"]) for trace in drawn(page)["losses"]) > before
+
+
+def test_a_failed_run_says_why_and_what_would_be_right(failed: Run) -> None:
+    page = open_watch(failed.id)
+    assert "became nan at step 7" in page.error[0].value
+    assert "lower learning rate" in page.error[0].value
+    assert page.button(key="watch.again")
+    assert drawn(page)["losses"], "what was recorded is still drawn"
+
+
+def test_a_stopped_run_keeps_what_it_recorded(stopped: Run) -> None:
+    page = open_watch(stopped.id)
+    assert "was stopped" in page.info[0].value
+    assert drawn(page)["losses"]
+
+
+def test_a_lost_run_says_what_happened_and_starts_again(lost: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = open_watch(lost.id)
+    assert "gone without a word, in phase 1" in page.warning[0].value
+
+    class Desk:
+        def launch(self, recipe: Recipe) -> str:
+            return state.shelf().create(recipe)[0].id
+
+    monkeypatch.setattr(state, "desk", Desk)
+    page.button(key="watch.again").click().run()
+    assert not page.exception
+    assert page.query_params["run"] == f"{lost.id}-2"
+
+
+def test_words_of_others_are_shown_and_not_obeyed(shelf: Shelf) -> None:
+    recipe = Recipe().with_setting("data", "![x](http://evil.example/a.png)<b>")
+    run = shelf.create(recipe)[0]
+    page = open_watch(run.id)
+    assert "![x]" not in words(page)
+
+
+def test_a_run_deleted_and_made_anew_is_read_from_its_start(finished: Run, shelf: Shelf) -> None:
+    page = open_watch(finished.id)
+    finished.delete()
+    again = shelf.create(Recipe(seed=1))[0]
+    page.run()
+    assert not page.exception
+    assert again.id == finished.id
+    assert drawn(page)["losses"] == []
+
+
+def test_the_component_gets_json_of_bounded_size(story: Story) -> None:
+    history = fold(list(story(Recipe(), epochs=100, steps=50)))
+    data = live_data(history, run="x", running=True)
+    traces = data["losses"] + data["scores"]
+    assert max(len(trace["x"]) for trace in traces) <= MOST
+    assert all(len(trace["x"]) == len(trace["y"]) == len(trace["step"]) for trace in traces)
+    assert len(json.dumps(data, allow_nan=False)) < 200_000
+    assert all(trace["step"][-1] == 5000 for trace in data["losses"])
+
+
+def test_thinned_points_stay_where_they_are_as_a_curve_grows(story: Story) -> None:
+    history = fold(list(story(Recipe(), epochs=10, steps=50)))
+    whole = live_data(history, run="x", running=True)["losses"][0]
+    for name in ("steps", "epochs", "values"):
+        series: Series = history.phases[0].loss["teacher"]
+        setattr(series, name, getattr(series, name)[:-1])
+    shorter = live_data(history, run="x", running=True)["losses"][0]
+    assert shorter["step"][:-1] == whole["step"][: len(shorter["step"]) - 1]
+
+
+def test_a_loss_that_is_no_number_leaves_a_gap(story: Story) -> None:
+    history = fold(list(story(Recipe())))
+    history.phases[0].loss["teacher"].values[3] = float("nan")
+    history.phases[0].weighted["teacher"]["ce.ce"].values[3] = None
+    assert None in live_data(history, run="x", running=False)["losses"][0]["y"]
+
+
+@pytest.mark.parametrize(
+    ("term", "said"), [("kd.kd", "kd"), ("ab.distance", "ab distance"), ("student←teacher: kd.kd", "student←teacher: kd")]
+)
+def test_terms_are_named_without_repetition(term: str, said: str) -> None:
+    assert term_name(term) == said
+
+
+def test_the_paired_interval_is_that_of_bonett_and_price() -> None:
+    # 70 against 10 of 500: p = 71/502 and 11/502, (0.1195 ± 1.96 * sqrt((0.1633 - 0.01427) / 502))
+    low, high = paired(70, 10, 500)
+    assert low == pytest.approx(0.0857, abs=2e-4)
+    assert high == pytest.approx(0.1533, abs=2e-4)
+
+
+def test_newcombes_interval_is_that_of_his_paper() -> None:
+    # Newcombe 1998, table II, method 10, example 56/70 - 48/80: 0.0524 to 0.3339; sizes differ there, so here only 1 - 0.
+    low, high = independent(1.0, 0.0, 10)
+    assert low == pytest.approx(0.6075, abs=2e-4)
+    assert high == 1.0
+    assert wilson(0.8, 70) == pytest.approx((0.6918, 0.8769), abs=5e-3)
+
+
+def test_a_small_difference_is_called_none_that_these_pictures_can_show(finished: Run) -> None:
+    history = finished.history()
+    history.results["baseline"] |= {"test_accuracy": 0.924, "won": 13, "lost": 10}
+    found = against(history, "baseline")
+    assert found is not None
+    assert found.word == "unclear"
+    assert found.sentence == "No difference that 500 test pictures can show."
+    history.results["baseline"] |= {"test_accuracy": 0.99, "won": 1, "lost": 31}
+    found = against(history, "baseline")
+    assert found is not None
+    assert found.word == "hurts"
+
+
+def test_without_a_student_alone_nothing_is_claimed(finished: Run) -> None:
+    history = finished.history()
+    del history.results["baseline"]
+    assert against(history, "baseline") is None
+
+
+def test_the_page_finds_plotly_where_it_looks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from app.live import component
+
+    monkeypatch.setattr(component, "STATIC", tmp_path / "static")
+    found = component.publish_plotly()
+    assert found.read_text(encoding="utf-8")[:400].count("plotly.js") >= 1
+    stamp = found.stat().st_mtime_ns
+    assert component.publish_plotly().stat().st_mtime_ns == stamp
