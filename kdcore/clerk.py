@@ -46,6 +46,10 @@ class Clerk:
                     raise
             raise Ended(words)
 
+    def pids(self) -> list[int]:
+        child = self._child
+        return [child.process.pid] if child is not None and child.alive() else []
+
     def close(self) -> None:
         """End it, also in the middle of a request: it keeps nothing that is not whole."""
         child = self._child

@@ -113,7 +113,7 @@ def _train(stage: Stage, phase: Phase, number: int, biases: dict[str, float]) ->
     shown: set[str] = set()
     said = 0.0
     for step in range(1, running.steps + 1):
-        taken = running.step()
+        taken = _first_step(running) if step == 1 else running.step()
         for learner, one in taken.items():
             hurt[learner][one.places] = one.per_image.float()
         if step % every == 0 or step == 1 or step == running.steps:
@@ -287,8 +287,12 @@ def rehearse(recipe: Recipe) -> Preview:
         stage = set_stage(recipe)
         setting = time.perf_counter() - began
         phases: list[dict[str, Any]] = []
+        silent: list[str] = []
         for phase in stage.scheme.phases(stage.cast, Losses(stage)):
             running = PhaseRun(stage, phase)
+            if running.steps:
+                _first_step(running)
+                silent += silent_terms(stage, phase, running)
             phases.append(
                 {
                     "name": phase.name, "title": phase.title, "steps": running.steps, "epochs": running.epochs,
@@ -298,7 +302,7 @@ def rehearse(recipe: Recipe) -> Preview:
         return Preview(
             roles=describe_roles(stage), data=describe_data(stage), phases=phases,
             seconds=setting + sum(phase["seconds"] for phase in phases),
-            warnings=_warnings(stage),
+            warnings=[*silent, *_warnings(stage)],
         )  # fmt: skip
     except RecipeError as error:
         return Preview(faults=[{"where": error.where, "text": error.text}])
@@ -306,11 +310,38 @@ def rehearse(recipe: Recipe) -> Preview:
         return Preview(faults=[{"where": "data", "text": str(error)}])
 
 
+def _first_step(running: PhaseRun) -> dict[str, Taken]:
+    """The first step, in which a method may find that it cannot take what it gets. Raises RecipeError for that."""
+    try:
+        return running.step()
+    except ValueError as error:
+        raise RecipeError("methods", str(error)) from error
+
+
+def silent_terms(stage: Stage, phase: Phase, running: PhaseRun) -> list[str]:
+    """A sentence for each distillation term that moves no weight of its learner (attention without a plane, say)."""
+    found = []
+    places = torch.arange(running.batch, device=stage.device)
+    for turn in phase.turns:
+        network = stage.cast[turn.learner]
+        learned = [parameter for parameter in network.parameters() if parameter.requires_grad]
+        for lesson in turn.lessons:
+            if lesson.teacher is None:
+                continue
+            for name, values in running.terms(turn, lesson, places).items():
+                gradients = torch.autograd.grad(values.mean(), learned, retain_graph=True, allow_unused=True)
+                if all(gradient is None or float(gradient.abs().max()) < 1e-12 for gradient in gradients):
+                    found.append(
+                        f"{name} gives the {lesson.student} no gradient: it teaches nothing here. "
+                        "Maps of 1×1 have no plane to attend to: choose other layers, another network or method."
+                    )
+    return found
+
+
 def _timed(stage: Stage, running: PhaseRun) -> float:
     """Expected seconds of a phase: a few steps after one to warm up, and one scoring an epoch."""
     if not running.steps:
         return 0.0
-    running.step()
     times: list[float] = []
     while len(times) < 12 and sum(times) < 0.15:
         began = time.perf_counter()

@@ -130,6 +130,10 @@ class Desk:
         """The student as files, name -> bytes, as `export` writes them. Raises AskError."""
         return {name: bytes.fromhex(text) for name, text in self._asked({"do": "export", "run": run_id}).items()}
 
+    def pids(self) -> list[int]:
+        """Process numbers of the scribes and the worker that live."""
+        return [*self._scribes.pids(), *self._clerk.pids()]
+
     def close(self) -> None:
         """End what is idle. A scribe in the middle of a run finishes it; runs still in line are stopped."""
         self._scribes.close()

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from kdcore.dataset import Split, augment
 from kdcore.objective import Objective
-from kdcore.scheme import Phase, Turn
+from kdcore.scheme import Lesson, Phase, Turn
 from kdcore.stage import Stage
 from kdcore.vocabulary import Batch, Seen
 
@@ -235,6 +235,16 @@ class PhaseRun:
             counted = [i for i, told in enumerate(distilled) if told or not any(distilled)]
             per_image = torch.stack([weights[i] * terms[i] for i in counted]).sum(dim=0)
         return Taken(loss.detach(), raw, per_image, places)
+
+    def terms(self, turn: Turn, lesson: Lesson, places: Tensor) -> dict[str, Tensor]:
+        """Raw terms of one lesson at these rows, with their graph and without a step, in eval mode."""
+        images = self._images(turn.learner, places, 0)
+        network = self.stage.cast[turn.learner].eval()
+        seen = {turn.learner: network.look(images)}
+        batch = Batch(images, self.split.labels.index_select(0, places), self.split.index.index_select(0, places))
+        assert lesson.teacher is not None
+        teacher = self._teacher(lesson.teacher, turn.learner, places, 0, seen)
+        return lesson.objective(self.stage.view(lesson.student, seen), teacher, batch)
 
     def _teacher(self, view: str, learner: str, places: Tensor, epoch: int, seen: dict[str, Seen]) -> Seen:
         """What a teacher's view makes of the batch, without gradient."""

@@ -251,3 +251,19 @@ def test_a_rehearsal_says_sizes_layers_and_seconds() -> None:
 def test_listening_leaves_grad_mode_on() -> None:
     for _ in run(small(training={"epochs": 1, "teacher_epochs": 1})):
         assert torch.is_grad_enabled()
+
+
+def test_a_rehearsal_names_a_term_that_teaches_nothing() -> None:
+    recipe = small(student={"is": "mlp"}, methods=[{"is": "kd"}, {"is": "at"}])
+    silent = [warning for warning in rehearse(recipe).warnings if "no gradient" in warning]
+    assert len(silent) == 1
+    assert silent[0].startswith("at.at gives the student no gradient")
+    assert not [warning for warning in rehearse(small()).warnings if "no gradient" in warning]
+
+
+def test_a_method_that_cannot_take_its_batch_says_so_before_the_start() -> None:
+    recipe = Recipe.from_json(
+        {"methods": [{"is": "rkd"}], "training": {"batch": 600, "epochs": 1, "teacher_epochs": 1}}
+    )
+    assert "512" in rehearse(recipe).faults[0]["text"]
+    assert "512" in list(run(recipe))[-1].reason  # type: ignore[attr-defined]

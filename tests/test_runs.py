@@ -305,6 +305,7 @@ def test_a_disk_that_is_full_for_a_snapshot_ends_in_failed_and_leaves_no_part(
 
     def keeping(recipe: Recipe):
         yield story.started(recipe)
+        yield story.phase(2)
         yield Snapshot(time.time(), 0, 1, 1.0, "0-1", ["student"], {"role/student/a": torch.ones(3)})
         monkeypatch.setattr(files, "_write_all", full)
         yield Snapshot(time.time(), 0, 2, 2.0, "0-2", ["student"], {"role/student/a": torch.ones(2000)})

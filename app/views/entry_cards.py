@@ -33,7 +33,7 @@ def method_card(card: Card) -> bool:
         )
         knob_table(card)
         if facts.get("pitfalls"):
-            st.markdown("\n".join(f"- :material/warning: {pitfall}" for pitfall in facts["pitfalls"]))
+            st.markdown("**Pitfalls**\n" + "\n".join(f"- {pitfall}" for pitfall in facts["pitfalls"]))
         with st.popover("How it is computed here", icon=":material/straighten:", key=f"how.{card.key}"):
             st.markdown(f"**Convention.** {facts['convention']}")
             st.markdown(f"**Formula and defaults read in:** {facts['provenance']}")

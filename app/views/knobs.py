@@ -79,8 +79,8 @@ def _draw(entry: Knob, path: str, shown: Any) -> Any:
     if dial == "slider":
         step = 1 if entry.kind == "int" else _step(float(low or 0), float(high or 1))
         return st.slider(label, low, high, step=step, key=path, help=about)
-    step = 1 if entry.kind == "int" else None
-    return st.number_input(label, low, high, step=step, key=path, help=about, format=None if step else "%g")
+    whole = 1 if entry.kind == "int" else None
+    return st.number_input(label, low, high, step=whole, key=path, help=about, format=None if whole else "%g")
 
 
 def _step(low: float, high: float) -> float:

@@ -109,11 +109,20 @@ def progress_line(run: Run, history: History, now: str, *, reached: float) -> No
         )
     if run.stop_requested():
         stop.caption("is being stopped …")
-    elif stop.button("Stop", icon=":material/stop:", key="watch.stop", width="stretch", help=STOP):
-        try:
-            run.request_stop()
-        except (RunError, OSError) as error:
-            st.error(f"The run could not be asked to stop: {error}")
+    else:
+        stop.button(
+            "Stop", icon=":material/stop:", key="watch.stop", width="stretch", help=STOP, on_click=_stop, args=(run,)
+        )
+    if problem := state.kept("watch.stop.problem"):
+        st.error(plain(problem))
+
+
+def _stop(run: Run) -> None:
+    state.keep("watch.stop.problem", "")
+    try:
+        run.request_stop()
+    except (RunError, OSError) as error:
+        state.keep("watch.stop.problem", f"The run could not be asked to stop: {error}")
 
 
 def ending(run: Run, history: History, now: str) -> None:

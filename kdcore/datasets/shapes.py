@@ -75,9 +75,9 @@ class Shapes(Dataset):
         unit="pictures",
     )
     colours: float = knob(0.8, 0.0, 1.0, help="Variety of colours. At 0 every shape and every background is alike.")
-    texture: float = knob(0.3, 0.0, 1.0, help="Strength of the stripes on shape and background.")
-    clutter: int = knob(3, 0, MOST_CLUTTER, help="Small bars that lie about behind the shape.", unit="bars")
-    occlusion: float = knob(0.2, 0.0, 0.8, help="Width of a bar in front, as a share of the shape's diameter. 0: none.")
+    texture: float = knob(0.1, 0.0, 1.0, help="Strength of the stripes on shape and background.")
+    clutter: int = knob(2, 0, MOST_CLUTTER, help="Small bars that lie about behind the shape.", unit="bars")
+    occlusion: float = knob(0.0, 0.0, 0.8, help="Width of a bar in front, as a share of the shape's diameter. 0: none.")
     student_sees: str = knob("rgb", choices=SENSORS, help="The sensor that the student's pictures come from.")
     teacher_sees: str = knob("rgb", choices=SENSORS, help="The sensor that the teacher's pictures come from.")
 

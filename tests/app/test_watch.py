@@ -210,7 +210,7 @@ def test_the_paired_interval_is_that_of_bonett_and_price() -> None:
 
 
 def test_newcombes_interval_is_that_of_his_paper() -> None:
-    # Newcombe 1998, table II, method 10, example 56/70 - 48/80: 0.0524 to 0.3339; sizes differ there, so here only 1 - 0.
+    # Newcombe 1998, table II, method 10, for 10/10 - 0/10; Wilson for his first sample, 56 of 70.
     low, high = independent(1.0, 0.0, 10)
     assert low == pytest.approx(0.6075, abs=2e-4)
     assert high == 1.0

@@ -91,6 +91,11 @@ def test_shapes_are_balanced_and_as_many_as_asked_for():
     assert len(raw.test_images) == 500
 
 
+def test_test_pictures_are_scenes_of_their_own():
+    raw = Shapes(size=500).load(0)
+    assert len(torch.cat([raw.images, raw.test_images]).flatten(1).unique(dim=0)) == 1000
+
+
 def test_scenes_do_not_depend_on_the_piece_they_are_drawn_in(monkeypatch):
     whole = Shapes(size=150).load(0)
     monkeypatch.setattr("kdcore.datasets.shapes.PIECE", 37)
