@@ -26,7 +26,8 @@ def _settle() -> None:
     gc.freeze()
 
 
-st.set_page_config(page_title="KD Lab", page_icon=":material/school:", layout="wide")
+st.set_page_config(page_title="KD Lab", page_icon=str(ROOT / "app" / "icon.svg"), layout="wide")
 _settle()
 st.html(Path(__file__).parent / "style.css")
+live.warm_up()
 st.navigation([as_streamlit(page) for page in pages()], position="top").run()

@@ -40,9 +40,18 @@ class Row:
 
     @property
     def name(self) -> str:
-        """Short enough for a legend, and told apart from others."""
-        number = self.id.partition("-")[2]
-        return f"{self.id[:6]}{'-' + number if number else ''} · {self.what}"
+        """What it is, told apart from others."""
+        return f"{self.short_id} · {self.what}"
+
+    @property
+    def short_name(self) -> str:
+        """The same without networks and scheme: short enough for a legend."""
+        return f"{self.short_id} · {' · '.join(self.what.split(' · ')[:2])}"
+
+    @property
+    def short_id(self) -> str:
+        """As much of the id as tells runs apart: its first six letters and the number of the attempt."""
+        return self.id[:6] + self.id[16:]
 
 
 _ENDED: dict[tuple[str, float, str, str], Row] = {}

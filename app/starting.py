@@ -25,8 +25,9 @@ def known(recipe: Recipe) -> bool:
 
 
 def write(recipe: Recipe) -> None:
-    """Keeps what the form made of the recipe."""
+    """Keeps what the form made of the recipe; what a link brought is the tab's own from then on."""
     state.keep("draft", recipe)
+    state.keep("recipe.linked", False)
     if not known(recipe):
         state.keep("recipe.known", (*state.kept("recipe.known", ()), recipe.to_text())[-KNOWN:])
 

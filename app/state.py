@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -16,7 +15,7 @@ from kdcore.cards import Catalog
 from kdcore.history import History, fold
 from kdcore.launch import Desk
 from kdcore.recipe import Recipe
-from kdcore.runs import Run, Shelf, UnknownRun
+from kdcore.runs import Run, Shelf, UnknownRun, default_root
 
 READ = 6
 """Runs whose history a tab keeps in memory."""
@@ -24,17 +23,17 @@ READ = 6
 
 def shelf() -> Shelf:
     """The shelf of runs: env KDLAB_RUNS, or ./runs. One per server."""
-    return _shelf(os.environ.get("KDLAB_RUNS") or "runs")
+    return _shelf(str(default_root()))
 
 
 def desk() -> Desk:
     """The app's side of the warm workers. One per server; closed when the server ends."""
-    return _desk(os.environ.get("KDLAB_RUNS") or "runs")
+    return _desk(str(default_root()))
 
 
 def catalog() -> Catalog:
     """Every card there is. Asked of a worker once per server."""
-    return _catalog(os.environ.get("KDLAB_RUNS") or "runs")
+    return _catalog(str(default_root()))
 
 
 @st.cache_resource(show_spinner=False, max_entries=8)

@@ -105,22 +105,20 @@ def _pictures(history: History, result: dict[str, Any]) -> int:
     return int(history.started.data.get("test") or 0) if history.started else 0
 
 
+def ranked(history: History) -> list[str]:
+    """The roles with results: the student, then itself alone, then its teacher, then others."""
+    order = {"student": 0, "baseline": 1, "teacher": 2}
+    return sorted(history.results, key=lambda role: order.get(part_of(role, history), len(order)))
+
+
 def hidden_rows(history: History) -> list[dict[str, str]]:
     """How each role knows the class that the student never saw: raw and with its bias set right; [] without one."""
     rows = []
-    for role, result in history.results.items():
+    for role in ranked(history):
+        result = history.results[role]
         found = result.get("hidden") or {}
         if "raw" in found:
             rows.append({
                 "role": role, "as it is": percent(found["raw"]), "bias set right": percent(found.get("corrected")),
             })  # fmt: skip
     return rows
-
-
-def hidden_class(history: History) -> str:
-    """The name of the class that the student never saw, or ""."""
-    data = history.started.data if history.started else {}
-    number, names = data.get("hidden", -1), data.get("class_names") or []
-    if not isinstance(number, int) or isinstance(number, bool) or number < 0:
-        return ""
-    return str(names[number]) if number < len(names) else str(number)

@@ -1,4 +1,4 @@
-"""A student beside its teacher and beside the same student alone: who they are, what they see, which layers go together."""
+"""A student beside its teacher and beside the same student alone: who they are, what they see, which layers pair."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from kdcore.alignment import one_plane
 from kdcore.dataset import Split
 from kdcore.objective import Objective, Share
 from kdcore.pairing import automatic
+from kdcore.probe import ProbeError
 from kdcore.vocabulary import Seen
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ class Sides:
         return {**found, "baseline": self.baseline} if self.baseline else found
 
     def look(self, split: Split, count: int = 0) -> dict[str, Seen]:
-        """part -> what it makes of the split's first `count` inputs (0: all), each with the pictures that it is shown."""
+        """part -> what it makes of the split's first `count` inputs (0: all), each of the pictures that it is shown."""
         split = split.of(torch.arange(count or len(split)).clamp(max=len(split) - 1).unique())
         teacher_images = split.images if split.partner is None else split.partner
         return {
@@ -65,12 +66,13 @@ class Sides:
     def pair(self, seen: dict[str, Seen], student_layer: int, teacher_layer: int) -> tuple[int, int, str]:
         """(student layer, teacher layer, why these), where -1 leaves the choice to what the run's method matched.
 
-        Raises ValueError for a layer that is not there.
+        Raises ProbeError for a layer that is not there.
         """
         for part, layer in (("student", student_layer), ("teacher", teacher_layer)):
             if layer >= len(seen[part].maps):
-                raise ValueError(
-                    f"{part}_layer={layer}: the {part} has layers 0 to {len(seen[part].maps) - 1}; -1 takes the matched one"
+                raise ProbeError(
+                    f"{part}_layer={layer}: the {part} has layers 0 to {len(seen[part].maps) - 1}; "
+                    "-1 takes the matched one"
                 )
         if student_layer >= 0 and teacher_layer >= 0:
             return student_layer, teacher_layer, "as chosen"
@@ -80,7 +82,9 @@ class Sides:
                 pair for pair in self._by_shape(seen) if pair[0] == student_layer
             ]
         elif teacher_layer >= 0:
-            pairs = [pair for pair in pairs if pair[1] == teacher_layer] or [(len(seen["student"].maps) // 2, teacher_layer)]
+            pairs = [pair for pair in pairs if pair[1] == teacher_layer] or [
+                (len(seen["student"].maps) // 2, teacher_layer)
+            ]
         student_layer, teacher_layer = pairs[(len(pairs) - 1) // 2]
         return student_layer, teacher_layer, why
 
@@ -91,22 +95,31 @@ class Sides:
                 return list(share.pairing.pairs), f"matched by {self.objective.methods[name].title}"
         return self._by_shape(seen), "alike in resolution and depth"
 
+    def pairs_by_sign(self, seen: dict[str, Seen]) -> tuple[list[tuple[int, int]], str]:
+        """The layer pairs whose signs the run compared, or each student layer with the one most like it in shape."""
+        for name, share in self.matched():
+            if self.objective is not None and hasattr(self.objective.methods[name], "connected"):
+                return list(share.pairing.pairs), f"matched by {self.objective.methods[name].title}"
+        return self._by_shape(seen), "alike in resolution and depth"
+
     def _by_shape(self, seen: dict[str, Seen]) -> list[tuple[int, int]]:
         shapes = {part: [tuple(layer.shape[1:]) for layer in seen[part].maps] for part in ("student", "teacher")}
         return list(automatic("each", "middle", student=shapes["student"], teacher=shapes["teacher"]).pairs)
 
 
 def sides(revived: Revived) -> Sides:
-    """Student, teacher and student alone at this moment. Raises ValueError where one of the first two is not there."""
+    """Student, teacher and student alone at this moment. Raises ProbeError where one of the first two is not there."""
     baseline = next((role for role, part in revived.parts.items() if part == "baseline"), None)
     if revived.lessons:
         lesson = revived.lessons[-1]
         return Sides(revived, lesson.student, lesson.teacher, baseline, lesson.objective)
-    roles = {part: [role for role, found in revived.parts.items() if found == part] for part in set(revived.parts.values())}
+    roles = {
+        part: [role for role, found in revived.parts.items() if found == part] for part in set(revived.parts.values())
+    }
     students = roles.get("student") or roles.get("peer") or []
     teachers = roles.get("teacher") or roles.get("assistant") or [role for role in students if role != students[-1]]
     if not students or not teachers:
-        raise ValueError(
+        raise ProbeError(
             f"this run has the roles {', '.join(revived.parts)}: nobody there is taught by anybody at this moment; "
             "choose a moment of the phase in which the student learns from a teacher"
         )
@@ -142,9 +155,12 @@ class Connected:
     before_activation: bool
 
 
-def connected(sides: Sides, student: Seen, teacher: Seen, pair: tuple[int, int]) -> Connected | None:
+def connected(
+    sides: Sides, student: Seen, teacher: Seen, pair: tuple[int, int], *, before_activation: bool = False
+) -> Connected | None:
     """The pair through the run's own connector, (N, c, h, w) both, or None where no method learned one for it.
 
+    `before_activation` asks for one that reads the neurons' signs.
     A method shows it as `connected(student, teacher)`, a list of pairs, before the activation, or as
     `view(student, teacher)`, two lists; both in the order of its pairs (student layers slowest where all meet all).
     """
@@ -154,14 +170,15 @@ def connected(sides: Sides, student: Seen, teacher: Seen, pair: tuple[int, int])
         layers = list(share.pairing.pairs)
         if method.matches == "all":
             layers = [(s, t) for s in share.pairing.student_layers for t in share.pairing.teacher_layers]
-        if pair not in layers or not (hasattr(method, "connected") or hasattr(method, "view")):
+        known = hasattr(method, "connected") or (hasattr(method, "view") and not before_activation)
+        if pair not in layers or not known:
             continue
         narrowed = share.narrow(method.matches, student, teacher)  # type: ignore[arg-type]
         with torch.no_grad():
             if hasattr(method, "connected"):
                 found = list(method.connected(*narrowed))  # type: ignore[operator]
             else:
-                found = list(zip(*method.view(*narrowed), strict=True))  # type: ignore[operator]
+                found = list(zip(*(method.view(*narrowed) or ((), ())), strict=True))  # type: ignore[operator]
         if len(found) != len(layers):
             continue
         ours, theirs = found[layers.index(pair)]
@@ -178,7 +195,7 @@ def explained(ours: Tensor, theirs: Tensor) -> float:
     the odd ones, so that more channels do not win by memory.
     """
     if len(ours) < 4:
-        raise ValueError(f"{len(ours)} pictures are too few for a linear fit; 4 or more are needed")
+        raise ProbeError(f"{len(ours)} pictures are too few for a linear fit; 4 or more are needed")
     ours, theirs = one_plane(ours, theirs)
     stride = max(1, ours.shape[2] * ours.shape[3] * len(ours) // 16_384)
 

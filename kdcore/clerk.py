@@ -33,10 +33,10 @@ class Clerk:
                 self._start()
                 assert self._child is not None
                 try:
+                    self._child.say(request)  # waits in the pipe while the child comes up
                     if not self._ready:
                         self._hear(self._warm_up)
                         self._ready = True
-                    self._child.say(request)
                     return self._hear(self._patience)
                 except Ended:
                     words = self._child.last_words()

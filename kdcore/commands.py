@@ -9,6 +9,8 @@ import os
 import signal
 import sys
 import time
+import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -163,15 +165,35 @@ def _scribe(chosen: argparse.Namespace, shelf: Shelf) -> int:
 
     # Before torch is imported, so that an app that ends at once leaves nothing behind.
     caller = Caller(gone=lambda: None if caller.asked else os._exit(0))
-    from kdcore.worker import scribe
 
-    return scribe(shelf, caller)
+    def do() -> int:
+        from kdcore.worker import scribe
+
+        return scribe(shelf, caller)
+
+    return _leave(do)
 
 
 def _worker(chosen: argparse.Namespace, shelf: Shelf) -> int:
     from kdcore.wire import Caller
 
     caller = Caller(gone=lambda: os._exit(0))
-    from kdcore.worker import worker
 
-    return worker(shelf, caller)
+    def do() -> int:
+        from kdcore.worker import worker
+
+        return worker(shelf, caller)
+
+    return _leave(do)
+
+
+def _leave(do: Callable[[], int]) -> int:
+    """Do it and end the process at once: libraries take half a second to leave, and some print while they do."""
+    try:
+        code = do()
+    except BaseException as error:
+        traceback.print_exc()
+        print(sentence(error), file=sys.stderr)
+        code = 1
+    sys.stderr.flush()
+    os._exit(code)

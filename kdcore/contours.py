@@ -6,7 +6,7 @@ import numpy
 
 
 def zero_lines(fields: numpy.ndarray, *, x: numpy.ndarray, y: numpy.ndarray) -> numpy.ndarray:
-    """The zero lines of fields (K, H, W) over a grid x (W,), y (H,) as (P, 2) float32 points, a NaN row after each line.
+    """The zero lines of fields (K, H, W) over a grid x (W,), y (H,): (P, 2) float32 points, a NaN row after each line.
 
     Linear interpolation on the edges of the grid's cells (marching squares); points that lie within a twentieth of a
     cell of the line through their neighbours are left out, so a straight line needs two.

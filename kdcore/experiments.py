@@ -1,4 +1,15 @@
-"""Ready-made first experiments: recipes in which distillation shows within seconds, and what to watch for. No torch."""
+"""Ready-made first experiments: recipes in which distillation shows within seconds, and what to watch for. No torch.
+
+Measured with this code over seeds 0 to 4 on one CPU thread, test accuracy in %, mean ± standard deviation:
+
+    experiment                           student      alone        teacher      gain     CPU seconds, at most
+    noisy-labels                         89.8 ± 1.9   79.9 ± 3.3   89.0 ± 2.3    +9.9    5.0
+    few-labels                           96.8 ± 0.7   90.2 ± 0.9   98.7 ± 0.7    +6.6    2.9
+    digit-never-seen (on threes, with    90.7 ± 3.9   29.7 ± 17.4  97.3 ± 3.3   +61.0    2.9
+      the bias of class 3 set right)
+    digit-never-seen (all digits, as is) 88.4 ± 1.7   86.8 ± 1.1   98.7 ± 0.7    +1.6
+    spirals                              99.4 ± 0.4   70.2 ± 6.2   99.9 ± 0.2   +29.2    2.1
+"""
 
 from __future__ import annotations
 
@@ -28,9 +39,9 @@ EXPERIMENTS: tuple[Experiment, ...] = (
     Experiment(
         key="noisy-labels",
         title="60 % wrong labels",
-        watch="The student alone learns the wrong labels by heart and falls back; the one that hears the teacher's soft "
-        "labels keeps climbing, though the teacher saw the same wrong labels.",
-        seconds=4.0,
+        watch="The student alone learns the wrong labels by heart and falls back; the one that hears the teacher's "
+        "soft labels keeps climbing, though the teacher saw the same wrong labels.",
+        seconds=5.0,
         icon=":material/blur_on:",
         recipe=Recipe(training={"teacher_epochs": 20}),
     ),
@@ -51,8 +62,8 @@ EXPERIMENTS: tuple[Experiment, ...] = (
     Experiment(
         key="digit-never-seen",
         title="The digit it never saw",
-        watch="No three is ever shown to the student; with its bias set right it still knows most of them, from how much "
-        "of a three the teacher sees in other digits.",
+        watch="No three is ever shown to the student; with its bias set right it still knows most of them, from "
+        "how much of a three the teacher sees in other digits.",
         seconds=4.0,
         icon=":material/visibility_off:",
         recipe=Recipe(
@@ -74,7 +85,7 @@ EXPERIMENTS: tuple[Experiment, ...] = (
             teacher=Pick("mlp", {"depth": 2}),
             student=Pick("mlp", {"width": 16, "depth": 2}),
             methods=(Part(Pick("ce")), Part(Pick("kd", {"temperature": 2.0}))),
-            training={"epochs": 60, "teacher_epochs": 60, "teacher_rate": 0.01},
+            training={"epochs": 100, "teacher_epochs": 60, "teacher_rate": 0.01},
         ),
     ),
 )

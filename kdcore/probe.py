@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from kdcore.revive import Revived
 
 
+class ProbeError(ValueError):
+    """A question that cannot be asked of this run; the message says why and what would do."""
+
+
 class Probe(Spec, ABC):
     """A question with knobs. The docstring is its card: first sentence the question, the rest what to see."""
 
@@ -23,4 +27,9 @@ class Probe(Spec, ABC):
 
     @abstractmethod
     def ask(self, revived: Revived) -> Answer:
-        """The answer for one moment of a run. Raises ValueError with one sentence where it cannot be asked."""
+        """The answer for one moment of a run. Raises ProbeError with one sentence where it cannot be asked."""
+
+
+def percent(share: float, *, digits: int = 0) -> str:
+    """A share in [0, 1] as "36 %"."""
+    return f"{100 * share:.{digits}f} %"

@@ -5,7 +5,8 @@ from __future__ import annotations
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from functools import lru_cache
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -76,11 +77,7 @@ def set_stage(
     """
     device = place(recipe) if device is None else device
     scheme = _made("scheme", SCHEMES, recipe.scheme, "scheme")
-    try:
-        data = _made("data", DATASETS, recipe.data, "data set").prepare(recipe.seed)
-    except KnobError as error:
-        raise RecipeError(f"data.{error.knob}", str(error)) from error
-    data = data.to(device)
+    data = _data(recipe.data.key, tuple(sorted(recipe.data.settings.items())), recipe.seed).to(device)
     pictures = "images" if data.images_of_plane else "points"
     picks = {role: filled(role, getattr(recipe, role)) for role in ("teacher", "student")}
     castings = scheme.cast(**picks)
@@ -140,6 +137,18 @@ def _made(where: str, folder: Mapping[str, type], choice: Pick, what: str):  # t
         raise RecipeError(f"{where}.{error.knob}", str(error)) from error
 
 
+@lru_cache(maxsize=2)
+def _data(key: str, settings: tuple[tuple[str, Any], ...], seed: int) -> Data:
+    """The prepared data, kept for the next moment of the same run: a film asks for dozens.
+
+    Raises RecipeError, DataError.
+    """
+    try:
+        return _made("data", DATASETS, Pick(key, dict(settings)), "data set").prepare(seed)
+    except KnobError as error:
+        raise RecipeError(f"data.{error.knob}", str(error)) from error
+
+
 class Losses(Between):
     """The recipe's methods, built for the two views of each lesson."""
 
@@ -182,7 +191,10 @@ class Losses(Between):
         objective = Objective([method for _, _, method, _ in chosen], shares)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seeded(self.stage.recipe, f"lesson {student} {teacher}"))
-            objective.build(student_seen, teacher_seen, len(self.stage.data.teacher_train))
+            places = (
+                int(self.stage.data.teacher_train.index.max()) + 1
+            )  # Batch.index is a place in the whole loaded set
+            objective.build(student_seen, teacher_seen, places)
         return Lesson(student, teacher, objective.to(self.stage.device), "knowledge", share)
 
     def _chosen(self, *, needs_teacher: bool) -> list[tuple[str, Part, Method, float]]:

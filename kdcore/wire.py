@@ -9,6 +9,7 @@ import queue
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -117,6 +118,13 @@ class Caller:
             left = memoryview(json.dumps(message).encode() + b"\n")
             while left:
                 left = left[os.write(self._out, left) :]
+
+    def idle(self, seconds: float) -> bool:
+        """Whether no request comes for so long."""
+        deadline = time.monotonic() + seconds
+        while self._requests.empty() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        return self._requests.empty()
 
     def hear(self) -> Message | None:
         """The next request, waited for; None at the end of stdin."""

@@ -32,7 +32,8 @@ KEPT_MOMENTS = 2
 def scribe(shelf: Shelf, caller: Caller, *, source: Source = engine.run) -> int:
     """Warm up, say ready, wait for one run, write it. The exit code is that of the run, 0 if none came."""
     step_aside(10)
-    warm_up()
+    if caller.idle(seconds=0.0):
+        warm_up()
     caller.say({"ready": os.getpid(), "slots": sum(slots.count for slots in _machine(shelf).values())})
     request = caller.hear()
     if request is None:
@@ -55,9 +56,10 @@ def worker(shelf: Shelf, caller: Caller) -> int:
     {"do": "catalog" | "preview" | "ask" | "export", …} -> {"ok": …} or {"error": sentence, "where": setting}.
     """
     step_aside(5)
-    warm_up()
     caller.say({"ready": os.getpid()})
     desk = Answers(shelf)
+    if caller.idle(seconds=3.0):  # the first page wants the catalog, and the scribe beside needs the core more
+        warm_up()
     while (request := caller.hear()) is not None:
         try:
             reply: Message = {"ok": desk.answer(request)}
@@ -125,11 +127,10 @@ def step_aside(nice: int) -> None:
 
 
 def warm_up() -> None:
-    """One small convolution forwards, backwards and an optimiser step: the first ones of a process take long."""
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    network = torch.nn.Sequential(torch.nn.Conv2d(1, 4, 3), torch.nn.BatchNorm2d(4), torch.nn.ReLU()).to(device)
-    optimizer = torch.optim.AdamW(network.parameters(), fused=True)
-    network(torch.zeros(4, 1, 8, 8, device=device)).mean().backward()
-    optimizer.step()
+    """Train a moment on the default data: the first time loads libraries, for which no click should wait."""
+    tiny = Recipe().with_setting("data.train_size", 300).with_setting("training.epochs", 1)
+    with contextlib.suppress(Exception), torch.random.fork_rng():  # where this fails, the run itself will say why
+        for _ in engine.run(tiny.with_setting("training.teacher_epochs", 1)):
+            pass
     gc.collect()
     gc.freeze()

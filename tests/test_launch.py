@@ -15,13 +15,13 @@ from pathlib import Path
 
 import psutil
 import pytest
-import story
 
 from kdcore.answer import answer_from_bytes
-from kdcore.events import Failed, Finished, Note, Stopped
+from kdcore.events import Failed, Finished, Note, Step, Stopped
 from kdcore.launch import AskError, Desk, LaunchError
 from kdcore.recipe import Part, Pick, Recipe
 from kdcore.runs import Shelf
+from tests import story
 
 STORY = [sys.executable, "-P", str(Path(story.__file__))]
 PACKAGE = str(Path(__file__).parent.parent)
@@ -246,6 +246,10 @@ def test_the_real_workers_write_a_run_and_answer_about_it(shelf: Shelf) -> None:
         events, _ = run.events()
         assert isinstance(events[-1], Finished), events[-1]
         assert not any(isinstance(event, Note) and "damaged" in event.text for event in events)
+        from kdcore.engine import run as source
+
+        here = [event.loss for event in source(small) if isinstance(event, Step)]
+        assert [event.loss for event in events if isinstance(event, Step)] == here  # warming up changed nothing
         files = desk.save_student(run.id)
         assert set(files) == {"student.safetensors", "student.json"}
         last = run.history().snapshots[-1].name

@@ -15,7 +15,6 @@ from pathlib import Path
 
 import psutil
 import pytest
-import story
 
 from kdcore import files
 from kdcore import run as run_module
@@ -27,6 +26,7 @@ from kdcore.run import Run, RunError, UnknownRun
 from kdcore.runs import Shelf
 from kdcore.scribe import write
 from kdcore.slots import Slots
+from tests import story
 
 
 @pytest.fixture

@@ -16,33 +16,53 @@ def draw(answer: Bars, *, dark: bool) -> go.Figure:
     figure = go.Figure()
     for name, values in answer.series.items():
         part = answer.parts.get(name)
-        words = [f"{value:.0%}" for value in values]
+        words = [f"{100 * value:.0f} %" for value in values]
         told = "%{x}: %{y:.1%}<extra>" + name + "</extra>"
         if part:
             figure.add_trace(
                 go.Bar(
-                    x=answer.categories, y=values, name=name, marker_color=theme.COLOURS[part], text=words, textposition="outside",
-                    cliponaxis=False, hovertemplate=told,
+                    x=answer.categories,
+                    y=values,
+                    name=name,
+                    marker_color=theme.COLOURS[part],
+                    text=words,
+                    textposition="outside",
+                    cliponaxis=False,
+                    hovertemplate=told,
                 )
-            )  # fmt: skip
+            )
         else:
             figure.add_trace(
                 go.Scatter(
-                    x=answer.categories, y=values, name=name, mode="markers", hovertemplate=told,
-                    marker={"symbol": "line-ew", "size": 46, "line": {"width": 2.5, "color": faint(dark=dark, strong=True)}},
+                    x=answer.categories,
+                    y=values,
+                    name=name,
+                    mode="markers",
+                    hovertemplate=told,
+                    marker={
+                        "symbol": "line-ew",
+                        "size": 46,
+                        "line": {"width": 2.5, "color": faint(dark=dark, strong=True)},
+                    },
                 )
-            )  # fmt: skip
+            )
     theme.dress(figure, dark=dark)
     if answer.reference is not None:
         figure.add_hline(
-            y=answer.reference, line={"dash": "dash", "width": 1.5, "color": faint(dark=dark, strong=True)},
-            annotation={"text": answer.reference_says, "font": {"size": 12}}, annotation_position="top right",
-        )  # fmt: skip
+            y=answer.reference,
+            line={"dash": "dash", "width": 1.5, "color": faint(dark=dark, strong=True)},
+            annotation={"text": answer.reference_says, "font": {"size": 12}},
+            annotation_position="top right",
+        )
     figure.update_layout(
-        barmode="group", bargap=0.35, height=400, margin={"l": 60, "r": 16, "t": 16, "b": 90},
+        barmode="group",
+        bargap=0.35,
+        height=400,
+        margin={"l": 60, "r": 16, "t": 16, "b": 90},
         yaxis={"title": {"text": answer.value_axis}, "range": [answer.low, answer.high + 0.04], "tickformat": ".0%"},
-        xaxis={"title": {"text": answer.category_axis}, "type": "category"}, legend={"orientation": "h", "y": -0.28, "x": 0},
-    )  # fmt: skip
+        xaxis={"title": {"text": answer.category_axis}, "type": "category"},
+        legend={"orientation": "h", "y": -0.28, "x": 0},
+    )
     return figure
 
 

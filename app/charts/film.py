@@ -53,6 +53,9 @@ def _small(trace: Any, found: dict[str, Any]) -> dict[str, Any]:
         **found,
         "z": {
             "bytes": base64.b64encode(levels.tobytes()).decode(),
-            "rows": array.shape[0], "columns": array.shape[1], "low": low, "high": high,
+            "rows": array.shape[0],
+            "columns": array.shape[1],
+            "low": low,
+            "high": high,
         },
-    }  # fmt: skip
+    }

@@ -22,7 +22,9 @@ def scales(answers: Sequence[Matrix]) -> Scales:
             low, high = answer.low, answer.high
             if title in answer.centre:
                 middle = answer.centre[title]
-                far = max(0.02, float(numpy.nanmax(numpy.abs(values - middle))), found.get(title, [0.0, middle])[1] - middle)
+                far = max(
+                    0.02, float(numpy.nanmax(numpy.abs(values - middle))), found.get(title, [0.0, middle])[1] - middle
+                )
                 low, high = middle - far, middle + far
             found[title] = [low, high]
     return found
@@ -42,30 +44,73 @@ def draw(answer: Matrix, *, dark: bool, fixed: Scales | None = None) -> go.Figur
         low, high = ranges[title]
         spread = answer.spread.get(title)
         words = [
-            [f"{value:.2f}" + ("" if spread is None else f"<br>± {spread[row, column]:.2f}") for column, value in enumerate(line)]
+            [
+                f"{value:.2f}" + ("" if spread is None else f"<br>± {spread[row, column]:.2g}")
+                for column, value in enumerate(line)
+            ]
             for row, line in enumerate(values)
         ]
         figure.update_layout(
             {
-                f"xaxis{suffix}": {"domain": [left, left + each], "title": {"text": answer.column_axis}, "anchor": f"y{suffix}", "type": "category", "showgrid": False},
-                f"yaxis{suffix}": {"title": {"text": answer.row_axis}, "anchor": f"x{suffix}", "type": "category", "autorange": "reversed", "showgrid": False},
+                f"xaxis{suffix}": {
+                    "domain": [left, left + each],
+                    "title": {"text": answer.column_axis},
+                    "anchor": f"y{suffix}",
+                    "type": "category",
+                    "showgrid": False,
+                },
+                f"yaxis{suffix}": {
+                    "title": {"text": answer.row_axis},
+                    "anchor": f"x{suffix}",
+                    "type": "category",
+                    "autorange": "reversed",
+                    "showgrid": False,
+                },
             }
-        )  # fmt: skip
+        )
         even = f"; even share {answer.centre[title]:.2f}" if title in answer.centre else ""
         figure.add_trace(
             go.Heatmap(
-                x=answer.columns, y=answer.rows, z=values, zmin=low, zmax=high, xgap=2, ygap=2, text=words,
-                texttemplate="%{text}" if values.size <= 100 else None, textfont={"size": 13},
-                colorscale=diverging(dark=dark) if title in answer.centre else theme.SEQUENTIAL, name=title,
-                colorbar={"title": {"text": f"{answer.value_axis}<br>(mean{even})", "side": "right"}, "x": left + each + 0.01, "thickness": 12, "outlinewidth": 0},
-                hovertemplate=f"{answer.row_axis} %{{y}}<br>{answer.column_axis} %{{x}}<br>{answer.value_axis} %{{text}}<extra></extra>",
-                xaxis=f"x{suffix}", yaxis=f"y{suffix}",
+                x=answer.columns,
+                y=answer.rows,
+                z=values,
+                zmin=low,
+                zmax=high,
+                xgap=2,
+                ygap=2,
+                text=words,
+                texttemplate="%{text}" if values.size <= 100 else None,
+                textfont={"size": 13},
+                name=title,
+                colorscale=diverging(dark=dark, low=low, high=high, centre=answer.centre[title])
+                if title in answer.centre
+                else theme.SEQUENTIAL,
+                colorbar={
+                    "title": {"text": f"{answer.value_axis}<br>(mean{even})", "side": "right"},
+                    "x": left + each + 0.01,
+                    "thickness": 12,
+                    "outlinewidth": 0,
+                },
+                hovertemplate=f"{answer.row_axis} %{{y}}<br>{answer.column_axis} %{{x}}<br>"
+                f"{answer.value_axis} %{{text}}<extra></extra>",
+                xaxis=f"x{suffix}",
+                yaxis=f"y{suffix}",
             )
-        )  # fmt: skip
+        )
         texts.append(
-            {"text": title.replace(": ", ":<br>"), "x": left, "y": 1.01, "xref": "paper", "yref": "paper", "xanchor": "left", "yanchor": "bottom",
-             "showarrow": False, "align": "left", "font": {"size": 13}}
-        )  # fmt: skip
+            {
+                "text": title.replace(": ", ":<br>"),
+                "x": left,
+                "y": 1.01,
+                "xref": "paper",
+                "yref": "paper",
+                "xanchor": "left",
+                "yanchor": "bottom",
+                "showarrow": False,
+                "align": "left",
+                "font": {"size": 13},
+            }
+        )
     theme.dress(figure, dark=dark)
     height = 150 + 74 * min(8, max(2, len(answer.rows)))
     figure.update_layout(annotations=texts, margin={"l": 90, "r": 90, "t": 52, "b": 60}, height=height)

@@ -1,4 +1,4 @@
-"""Draws a Plane: decision regions and zero lines in the input plane, teacher, student and student alone side by side."""
+"""Draws a Plane: decision regions and zero lines in the input plane, the networks side by side."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy
 import plotly.graph_objects as go
 
 from app import theme
-from app.charts.scales import shade
+from app.charts.scales import faint, shade
 from kdcore.answer import Plane
 
 NAMES = {"teacher": "Teacher", "student": "Student", "baseline": "Student alone"}
@@ -17,7 +17,7 @@ CLASSES = ("#0f9d77", "#a566c4", "#b58900", "#3aa3a8", "#d14b6f", "#7a8b2d", "#8
 
 
 def draw(answer: Plane, *, dark: bool) -> go.Figure:
-    """The figure. Its `layout.meta["aspect"]` is the height of the plot over its width at which both axes have one unit."""
+    """The figure. Its `layout.meta["aspect"]` is the height of the plot over its width at which both axes are equal."""
     figure = go.Figure()
     parts = list(answer.decisions)
     count = len(parts)
@@ -31,63 +31,134 @@ def draw(answer: Plane, *, dark: bool) -> go.Figure:
         span_x, span_y = ([float(axis[0]), float(axis[-1])] for axis in (answer.x, answer.y))
         figure.update_layout(
             {
-                f"xaxis{suffix}": {"domain": [left, left + each], "range": span_x, "title": {"text": answer.x_axis}, "anchor": f"y{suffix}",
-                                   "matches": None if number == 0 else "x", "zeroline": False, "showgrid": False},
-                f"yaxis{suffix}": {"range": span_y, "matches": None if number == 0 else "y", "anchor": f"x{suffix}",
-                                   "title": {"text": answer.y_axis if number == 0 else ""}, "showticklabels": number == 0,
-                                   "zeroline": False, "showgrid": False},
+                f"xaxis{suffix}": {
+                    "domain": [left, left + each],
+                    "range": span_x,
+                    "title": {"text": answer.x_axis, "standoff": 4},
+                    "anchor": f"y{suffix}",
+                    "matches": None if number == 0 else "x",
+                    "zeroline": False,
+                    "showgrid": False,
+                },
+                f"yaxis{suffix}": {
+                    "range": span_y,
+                    "matches": None if number == 0 else "y",
+                    "anchor": f"x{suffix}",
+                    "title": {"text": answer.y_axis if number == 0 else ""},
+                    "showticklabels": number == 0,
+                    "zeroline": False,
+                    "showgrid": False,
+                },
             }
-        )  # fmt: skip
+        )
         figure.add_trace(
             go.Heatmap(
-                x=answer.x, y=answer.y, z=answer.decisions[part], zmin=0, zmax=max(1, len(colours) - 1), colorscale=_steps(colours),
-                opacity=0.38 if dark else 0.3, showscale=False, name="decides", hoverinfo="skip", **axes,
+                x=answer.x,
+                y=answer.y,
+                z=answer.decisions[part],
+                zmin=0,
+                zmax=max(1, len(colours) - 1),
+                colorscale=_steps(colours),
+                opacity=0.38 if dark else 0.3,
+                showscale=False,
+                name="decides",
+                hoverinfo="skip",
+                **axes,
             )
-        )  # fmt: skip
+        )
         if part in answer.disagreement:
             figure.add_trace(
                 go.Heatmap(
-                    x=answer.x, y=answer.y, z=answer.disagreement[part], zmin=0, zmax=1, showscale=False, hoverinfo="skip",
-                    colorscale=[[0, "rgba(0,0,0,0)"], [1, shade(dark=dark)]], name="otherwise than the teacher", **axes,
+                    x=answer.x,
+                    y=answer.y,
+                    z=answer.disagreement[part],
+                    zmin=0,
+                    zmax=1,
+                    showscale=False,
+                    hoverinfo="skip",
+                    colorscale=[[0, "rgba(0,0,0,0)"], [1, shade(dark=dark)]],
+                    name="otherwise than the teacher",
+                    **axes,
                 )
-            )  # fmt: skip
+            )
         for label, colour in enumerate(colours):
             here = answer.labels == label
             figure.add_trace(
                 go.Scatter(
-                    x=answer.points[here, 0], y=answer.points[here, 1], mode="markers", name=answer.class_names[label],
-                    legendgroup=f"class {label}", showlegend=number == 0,
-                    marker={"size": 4, "color": colour, "line": {"width": 0.5, "color": theme.INK["dark" if dark else "light"]}},
-                    hovertemplate="%{x:.2f}, %{y:.2f}<extra>" + answer.class_names[label] + "</extra>", **axes,
+                    x=answer.points[here, 0],
+                    y=answer.points[here, 1],
+                    mode="markers",
+                    name=answer.class_names[label],
+                    legendgroup=f"class {label}",
+                    showlegend=number == 0,
+                    marker={
+                        "size": 4,
+                        "color": colour,
+                        "line": {"width": 0.5, "color": theme.INK["dark" if dark else "light"]},
+                    },
+                    hovertemplate="%{x:.2f}, %{y:.2f}<extra>" + answer.class_names[label] + "</extra>",
+                    **axes,
                 )
-            )  # fmt: skip
+            )
         lines = answer.lines[part]
         figure.add_trace(
             go.Scatter(
-                x=lines[:, 0], y=lines[:, 1], mode="lines", line={"width": 1.4, "color": theme.COLOURS[part]}, connectgaps=False,
-                name=f"where a neuron of the {NAMES[part].lower()} switches", hoverinfo="skip", showlegend=True, **axes,
+                x=lines[:, 0],
+                y=lines[:, 1],
+                mode="lines",
+                line={"width": 1.0, "color": theme.COLOURS[part]},
+                connectgaps=False,
+                name=f"where a neuron of the {NAMES[part].lower()} switches",
+                hoverinfo="skip",
+                showlegend=False,
+                **axes,
             )
-        )  # fmt: skip
-        agrees = f": as the teacher on {answer.agreement[part]:.1%}" if part in answer.agreement else ""
+        )
+        agrees = f": as the teacher on {theme.percent(answer.agreement[part])}" if part in answer.agreement else ""
         texts.append(
-            {"text": f"<b><span style='color:{theme.COLOURS[part]}'>{NAMES[part]}</span></b>{agrees}"
-                     f"<br><span style='font-size:11px'>{answer.layers[part]}</span>",
-             "x": left, "y": 1.0, "xref": "paper", "yref": "paper", "xanchor": "left", "yanchor": "bottom", "align": "left",
-             "showarrow": False, "font": {"size": 13}}
-        )  # fmt: skip
+            {
+                "text": f"<b><span style='color:{theme.COLOURS[part]}'>{NAMES[part]}</span></b>{agrees}"
+                f"<br><span style='font-size:11px'>{answer.layers[part]}</span>",
+                "x": left,
+                "y": 1.0,
+                "xref": "paper",
+                "yref": "paper",
+                "xanchor": "left",
+                "yanchor": "bottom",
+                "align": "left",
+                "showarrow": False,
+                "font": {"size": 13},
+            }
+        )
+    figure.add_trace(
+        go.Scatter(
+            x=[None],
+            y=[None],
+            mode="lines",
+            name="where a neuron switches",
+            line={"width": 1.5, "color": faint(dark=dark, strong=True)},
+        )
+    )
     if answer.disagreement:
         figure.add_trace(
             go.Scatter(
-                x=[None], y=[None], mode="markers", name="decided otherwise than by the teacher",
+                x=[None],
+                y=[None],
+                mode="markers",
+                name="decided otherwise than by the teacher",
                 marker={"size": 12, "symbol": "square", "color": shade(dark=dark)},
             )
-        )  # fmt: skip
+        )
     theme.dress(figure, dark=dark)
     ratio = float((answer.y[-1] - answer.y[0]) / (answer.x[-1] - answer.x[0]))
     figure.update_layout(
-        annotations=texts, margin={"l": 52, "r": 8, "t": 44, "b": 92}, height=520, hovermode="closest",
-        meta={"aspect": min(1.2, max(0.4, ratio)) * each}, legend={"orientation": "h", "y": -0.17, "x": 0, "yanchor": "top"},
-    )  # fmt: skip
+        annotations=texts,
+        margin={"l": 52, "r": 8, "t": 44, "b": 72},
+        height=520,
+        hovermode="closest",
+        meta={"aspect": min(1.2, max(0.4, ratio)) * each},
+        legend={"orientation": "h", "y": -0.13, "x": 0, "yanchor": "top"},
+    )
     return figure
 
 

@@ -5,11 +5,33 @@ from __future__ import annotations
 Scale = list[list[object]]
 
 
-def diverging(*, dark: bool) -> Scale:
-    """From blue over the page's own colour to orange-red; told apart with any colour vision."""
-    if dark:
-        return [[0.0, "#7cc4ff"], [0.25, "#2f6fa8"], [0.5, "#1b2025"], [0.75, "#b4551b"], [1.0, "#ffb27a"]]
-    return [[0.0, "#14487d"], [0.25, "#6fa8d6"], [0.5, "#f6f7f8"], [0.75, "#ec9a5c"], [1.0, "#9c3d06"]]
+def diverging(*, dark: bool, low: float = -1.0, high: float = 1.0, centre: float = 0.0) -> Scale:
+    """From blue over the page's own colour at `centre` to orange-red; told apart with any colour vision.
+
+    Equal distances from the centre have equal strength: of a range that reaches further to one side, the other side's
+    strongest colours are left out.
+    """
+    colours = ("#7cc4ff", "#2f6fa8", "#1b2025", "#b4551b", "#ffb27a") if dark else (
+        "#14487d", "#6fa8d6", "#f6f7f8", "#ec9a5c", "#9c3d06"
+    )  # fmt: skip
+    far = max(high - centre, centre - low, 1e-12)
+    places = {0.0, 1.0} | {(centre + far * step - low) / (high - low) for step in (-1.0, -0.5, 0.0, 0.5, 1.0)}
+    return [
+        [place, _mixed(colours, (low + place * (high - low) - centre) / far)]
+        for place in sorted(places)
+        if 0.0 <= place <= 1.0
+    ]
+
+
+def _mixed(colours: tuple[str, ...], step: float) -> str:
+    """The colour at a step in [-1, 1] of five even ones."""
+    place = min(max((step + 1.0) * 2.0, 0.0), 4.0)
+    number = min(int(place), 3)
+    first, second = (
+        [int(colour[start : start + 2], 16) for start in (1, 3, 5)] for colour in (colours[number], colours[number + 1])
+    )
+    share = place - number
+    return "#" + "".join(f"{round(a + (b - a) * share):02x}" for a, b in zip(first, second, strict=True))
 
 
 def faint(*, dark: bool, strong: bool = False) -> str:

@@ -22,7 +22,9 @@ _player = st.components.v2.component(
 def play(film: dict[str, Any], *, about: str, done: int, total: int, key: str) -> None:
     """Draws or updates the player of `app.charts.film.film`.
 
-    `about` names what is shown: with the same one, zoom stays as it is. `done` of `total` frames are there. The same key
-    keeps the same player.
+    `about` names what is shown: with the same one, zoom stays as it is. `done` of `total` frames are there. The same
+    key keeps the same player.
     """
-    _player(data={"film": film, "about": about, "done": done, "total": total, "plotly": ADDRESS}, key=key, height="content")
+    _player(
+        data={"film": film, "about": about, "done": done, "total": total, "plotly": ADDRESS}, key=key, height="content"
+    )

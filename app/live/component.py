@@ -14,12 +14,16 @@ HERE = Path(__file__).resolve().parent
 STATIC = HERE.parent / "static"
 ADDRESS = f"app/static/plotly.min.js?v={plotly.__version__}"
 
+
+
+def _script(name: str) -> str:
+    return "\n".join((HERE / part).read_text(encoding="utf-8") for part in ("plotly.js", name))
+
+
 _chart = st.components.v2.component(
-    "kdlab_live",
-    js=(HERE / "live.js").read_text(encoding="utf-8"),
-    css=(HERE / "live.css").read_text(encoding="utf-8"),
-    isolate_styles=False,
+    "kdlab_live", js=_script("live.js"), css=(HERE / "live.css").read_text(encoding="utf-8"), isolate_styles=False
 )
+_warm = st.components.v2.component("kdlab_warm", js=_script("warm.js"), isolate_styles=False)
 
 
 def publish_plotly() -> Path:
@@ -38,6 +42,12 @@ def publish_plotly() -> Path:
     return target
 
 
-def live_chart(data: dict[str, Any], *, key: str, height: int = 400) -> None:
-    """Draws or updates the chart of `live_data`. The same key keeps the same chart; height in px on a wide screen."""
+def warm_up() -> None:
+    """Lets the page get the drawing library before a chart asks for it; draws nothing."""
+    with st.container(key="kdlab-warm"):
+        _warm(data={"plotly": ADDRESS}, key="kdlab-warm-up")
+
+
+def live_chart(data: dict[str, Any], *, key: str, height: int = 340) -> None:
+    """Draws or updates the chart of `live_data`. The same key keeps the same chart; height in px on a small laptop."""
     _chart(data={**data, "plotly": ADDRESS, "height": height}, key=key, height="content")

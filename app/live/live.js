@@ -21,27 +21,6 @@ function element(tag, attributes = {}, ...children) {
   return made;
 }
 
-function loadPlotly(address) {
-  if (window.Plotly) return Promise.resolve(window.Plotly);
-  if (!window._kdlabPlotly) {
-    // Static files come as text/plain with nosniff for some endings: fetched as text, run from a Blob, that does not matter.
-    window._kdlabPlotly = fetch(new URL(address, document.baseURI))
-      .then((answer) => {
-        if (!answer.ok) throw new Error(`${answer.status} for ${address}`);
-        return answer.text();
-      })
-      .then((text) => new Promise((done, failed) => {
-        const url = URL.createObjectURL(new Blob([text], { type: "text/javascript" }));
-        const script = element("script", { src: url });
-        script.onload = () => { URL.revokeObjectURL(url); done(window.Plotly); };
-        script.onerror = () => failed(new Error("the drawing library does not run in this browser"));
-        document.head.append(script);
-      }));
-    window._kdlabPlotly.catch(() => { window._kdlabPlotly = null; });
-  }
-  return window._kdlabPlotly;
-}
-
 function build(parent) {
   const button = (id, text, label) => element("button", { type: "button", id, "data-testid": id, "aria-label": label }, text);
   const tick = (id, text, title) => {
@@ -66,17 +45,18 @@ function build(parent) {
   const phases = element("div", { class: "phases", "aria-hidden": "true" });
   const where = element("span", { class: "where", id: "kdlab-live-where", "data-testid": "kdlab-live-where" });
   const said = element("p", { class: "said", id: "kdlab-live-said" });
+  const legend = element("div", { class: "legend", id: "kdlab-live-legend", "data-testid": "kdlab-live-legend" });
   const bar = element("div", { class: "bar" },
     element("label", {}, "Losses of", phase), element("span", { class: "group", role: "group", "aria-label": "Loss terms" }, weighted, raw),
     logLabel, smoothLabel, element("span", { class: "space" }), pause, element("span", { class: "group" }, png, svg, csv));
   const replay = element("div", { class: "replay" }, play, element("div", { class: "track" }, phases, slider), where);
   const root = element("div", { id: "kdlab-live", "data-testid": "kdlab-live", role: "group", "aria-label": "Live curves of the run" },
-    bar, chart, replay, said);
+    bar, legend, chart, replay, said);
   parent.append(root);
 
   const view = {
     data: null, place: 1, follow: true, paused: false, held: null, kind: "weighted", phase: -1,
-    playing: 0, queued: false, drawn: false, ended: false,
+    playing: 0, queued: false, drawn: false, ended: false, off: new Set(),
   };
   chart.classList.add("wait");
   chart.textContent = "The chart is being loaded …";
@@ -93,8 +73,10 @@ function build(parent) {
     if (!view.drawn) { chart.classList.remove("wait"); chart.textContent = ""; view.drawn = true; }
     const now = moment(data, view.follow ? 1 : view.place);
     const shown = view.phase >= 0 && view.phase < data.phases.length ? view.phase : now.phase;
-    const options = { now, shown, kind: view.kind, log: log.checked, smooth: smooth.checked, width: root.clientWidth || 600, style: getComputedStyle(root) };
-    const { traces, layout, summary } = figure(data, options);
+    const options = { now, shown, kind: view.kind, log: log.checked, smooth: smooth.checked, width: root.clientWidth || 600, style: getComputedStyle(root), off: view.off };
+    const { traces, layout, summary, titles } = figure(data, options);
+    view.last = options;
+    name(traces, titles, options.width < NARROW);
     window.Plotly.react(chart, traces, layout, {
       displaylogo: false, displayModeBar: "hover", modeBarButtonsToRemove: ["lasso2d", "select2d", "toImage"], responsive: false,
     });
@@ -103,6 +85,27 @@ function build(parent) {
     chart.setAttribute("aria-label", summary);
     said.textContent = summary;
     place(data, now);
+  }
+
+  // The legend is made here: two of Plotly's own beside one another run into each other when their names are long.
+  function name(traces, titles, narrow) {
+    const wanted = JSON.stringify([narrow, titles, traces.map((trace) => [trace.uid, trace.line.color, trace.line.dash])]);
+    if (legend.dataset.what !== wanted) {
+      legend.dataset.what = wanted;
+      legend.classList.toggle("narrow", narrow);
+      legend.replaceChildren(...titles.map((title, panel) => {
+        const cell = element("div", { role: "group", "aria-label": title }, element("b", {}, title));
+        for (const trace of traces.filter((one) => one.name && one.xaxis === (panel ? "x2" : "x"))) {
+          const chip = element("button", { type: "button", "data-name": trace.uid, title: "Show or hide this curve" }, element("i"), trace.name);
+          const style = { solid: "solid", dash: "dashed", dot: "dotted", dashdot: "dashed" }[trace.line.dash] || "solid";
+          chip.firstChild.style.borderTop = `${trace.line.width > 2 ? 3 : 2}px ${style} ${trace.line.color}`;
+          chip.onclick = () => { if (!view.off.delete(trace.uid)) view.off.add(trace.uid); draw(); };
+          cell.append(chip);
+        }
+        return cell;
+      }));
+    }
+    for (const chip of legend.querySelectorAll("button")) chip.setAttribute("aria-pressed", String(!view.off.has(chip.dataset.name)));
   }
 
   function place(data, now) {
@@ -185,9 +188,15 @@ function build(parent) {
   log.onchange = smooth.onchange = draw;
   phase.onchange = () => { view.phase = Number(phase.value); draw(); };
   pause.onclick = () => { view.paused = !view.paused; view.held = view.paused ? view.data : null; draw(); };
-  const image = (format) => () => window.Plotly && view.drawn && window.Plotly.downloadImage(chart, {
-    format, filename: `kdlab-${view.data.run}`, width: chart.clientWidth, height: chart.clientHeight, scale: format === "png" ? 2 : 1,
-  });
+  const image = (format) => () => {
+    if (!window.Plotly || !view.drawn) return;
+    // Drawn with titles and legend, which stand beside the chart on the page.
+    const { traces, layout } = figure(view.data, { ...view.last, titled: true });
+    for (const axis of ["xaxis", "yaxis", "xaxis2", "yaxis2"]) layout[axis].range = chart.layout[axis].range;
+    window.Plotly.downloadImage({ data: traces, layout }, {
+      format, filename: `kdlab-${view.data.run}`, width: layout.width, height: layout.height, scale: format === "png" ? 2 : 1,
+    });
+  };
   png.onclick = image("png");
   svg.onclick = image("svg");
   csv.onclick = () => {
@@ -271,7 +280,7 @@ function running(values, reach) {
   });
 }
 
-function figure(data, { now, shown, kind, log, smooth, width, style }) {
+function figure(data, { now, shown, kind, log, smooth, width, style, off, titled }) {
   const ink = style.getPropertyValue("--st-text-color").trim() || style.color;
   const paper = style.getPropertyValue("--st-background-color").trim() || "#ffffff";
   const narrow = width < NARROW;
@@ -283,7 +292,7 @@ function figure(data, { now, shown, kind, log, smooth, width, style }) {
     const y = trace.y.slice(0, count);
     traces.push({
       type: "scatter", mode: "lines", uid: `loss ${trace.name}`, name: trace.name, x: trace.x.slice(0, count), y: smooth ? running(y, 4) : y,
-      xaxis: "x", yaxis: "y", legend: "legend", line: { color: trace.colour, width: trace.total ? 2.5 : 1.5, dash: trace.dash },
+      xaxis: "x", yaxis: "y", visible: !off.has(`loss ${trace.name}`), line: { color: trace.colour, width: trace.total ? 2.5 : 1.5, dash: trace.dash },
       hovertemplate: `%{y:.4g}<extra>${trace.name}</extra>`,
     });
   }
@@ -296,41 +305,42 @@ function figure(data, { now, shown, kind, log, smooth, width, style }) {
     const flat = { x: [0, longest], y: [last, last] };
     const curve = level ? flat : { x: trace.x.slice(0, count), y: trace.y.slice(0, count) };
     traces.push({
-      type: "scatter", mode: level || count > 1 ? "lines" : "markers", uid: `score ${trace.name}`, name: trace.name, ...curve, xaxis: "x2", yaxis: "y2", legend: "legend2",
-      line: { color: trace.colour, width: trace.hidden ? 1.5 : 2.5, dash: trace.dash }, marker: { color: trace.colour, size: 6 },
-      hovertemplate: `%{y:.1f} %<extra>${trace.name}${level ? " (finished)" : ""}</extra>`, showlegend: true,
+      type: "scatter", mode: level || count > 1 ? "lines" : "markers", uid: `score ${trace.name}`, name: trace.name, ...curve, xaxis: "x2", yaxis: "y2", visible: !off.has(`score ${trace.name}`),
+      line: { color: trace.colour, width: trace.hidden ? 1.5 : 2.5, dash: trace.level && !level ? "solid" : trace.dash }, marker: { color: trace.colour, size: 6 },
+      hovertemplate: `%{y:.1f} %<extra>${trace.name}${level ? " (finished)" : ""}</extra>`,
     });
     if (last !== null) ends.push(`${trace.name} ${last.toFixed(1)} %`);
   }
   const axis = (revision, more) => ({
     uirevision: `${data.run} ${revision}`, gridcolor: mix(ink, 0.15), zerolinecolor: mix(ink, 0.3), linecolor: mix(ink, 0.3), automargin: true, ...more,
   });
-  const [left, right, low, high] = narrow ? [[0, 1], [0, 1], [0.6, 0.93], [0, 0.34]] : [[0, 0.475], [0.545, 1], [0, 0.84], [0, 0.84]];
+  const [left, right, low, high] = narrow ? [[0, 1], [0, 1], [0.59, 1], [0, 0.41]] : [[0, 0.475], [0.545, 1], [0, 1], [0, 1]];
   const phase = data.phases[shown];
   const title = (text, x, y) => ({ text: `<b>${text}</b>`, x, y, xref: "paper", yref: "paper", xanchor: "left", yanchor: "bottom", showarrow: false, font: { size: 14 } });
-  const legend = (x, y, reach) => ({ orientation: "h", x, y, xanchor: "left", yanchor: "bottom", uirevision: data.run, bgcolor: "rgba(0,0,0,0)", font: { size: 12 }, entrywidthmode: "pixels", itemwidth: 30, maxheight: 60, ...reach });
   const wait = (text, x, y) => ({ text, x, y, xref: "paper", yref: "paper", xanchor: "center", yanchor: "middle", showarrow: false, font: { color: mix(ink, 0.6) } });
-  const annotations = [
-    title(phase ? `Loss: ${phase.title.charAt(0).toLowerCase()}${phase.title.slice(1)}` : "Loss", left[0], narrow ? 1.0 : 0.94),
-    title(data.score_title, right[0], narrow ? 0.41 : 0.94),
-  ];
+  // An axis without a curve would not be drawn at all.
+  for (const [x, y] of [["x", "y"], ["x2", "y2"]]) {
+    if (!traces.some((trace) => trace.xaxis === x)) traces.push({ type: "scatter", mode: "lines", uid: `none ${x}`, name: "", x: [], y: [], xaxis: x, yaxis: y, line: {}, showlegend: false });
+  }
+  const titles = [phase ? `Loss: ${phase.title.charAt(0).toLowerCase()}${phase.title.slice(1)}` : "Loss", data.score_title];
+  const annotations = titled || narrow ? [title(titles[0], left[0], 1.005), title(titles[1], right[0], high[1] + 0.005)] : [];
   const middle = (span) => (span[0] + span[1]) / 2;
   if (!traces.some((trace) => trace.xaxis === "x" && trace.x.length)) annotations.push(wait("the first step is awaited", middle(left), middle(low)));
   if (!traces.some((trace) => trace.xaxis === "x2" && trace.x.length)) annotations.push(wait("scored after each epoch", middle(right), middle(high)));
   const layout = {
-    width, height: narrow ? 660 : data.height, uirevision: data.run, annotations, showlegend: true, hovermode: "x unified",
+    width, height: (narrow ? 640 : Math.max(data.height, Math.min(window.innerHeight - 430, 640))) + (titled ? 70 : 0), uirevision: data.run, annotations, showlegend: Boolean(titled), hovermode: "x unified",
     paper_bgcolor: paper, plot_bgcolor: "rgba(0,0,0,0)", font: { color: ink, family: style.fontFamily, size: 12 },
-    hoverlabel: { bgcolor: paper, font: { color: ink } }, margin: { l: 52, r: 10, t: 6, b: 40 },
-    xaxis: axis(`x ${shown}`, { domain: left, anchor: "y", title: { text: "epochs of this phase", standoff: 4 }, rangemode: "tozero" }),
+    hoverlabel: { bgcolor: paper, font: { color: ink } }, margin: { l: 52, r: 10, t: titled || narrow ? 28 : 10, b: titled ? 86 : 40 },
+    xaxis: axis(`x ${shown}`, { domain: left, anchor: "y", title: { text: "epochs of this phase", standoff: 4 }, range: [0, (phase && phase.epochs) || 1] }),
     yaxis: axis(`y ${shown} ${kind} ${log}`, {
       domain: low, anchor: "x", type: log ? "log" : "linear", rangemode: log ? "normal" : "tozero", exponentformat: "power",
       title: { text: kind === "weighted" ? "loss × weight" : "loss before weights", standoff: 6 },
     }),
-    xaxis2: axis("x2", { domain: right, anchor: "y2", title: { text: "epochs of its own training", standoff: 4 }, rangemode: "tozero" }),
+    xaxis2: axis(`x2 ${longest}`, { domain: right, anchor: "y2", title: { text: "epochs of its own training", standoff: 4 }, range: [0, longest] }),
     yaxis2: axis("y2", { domain: high, anchor: "x2", title: { text: "accuracy in %", standoff: 6 } }),
-    legend: legend(left[0], low[1] + 0.005), legend2: legend(right[0], high[1] + 0.005),
+    legend: { orientation: "h", x: 0, y: -0.14, yanchor: "top", bgcolor: "rgba(0,0,0,0)" },
   };
-  return { traces, layout, summary: `Validation accuracy: ${ends.join(", ") || "not measured yet"}. ${now.words}.` };
+  return { traces, layout, summary: `Validation accuracy: ${ends.join(", ") || "not measured yet"}. ${now.words}.`, titles };
 }
 
 function mix(colour, share) {

@@ -57,6 +57,15 @@ def role_colour(role: str, history: History) -> str:
     return theme.colour(part, same.index(base) if base in same else 0)
 
 
+def hidden_class(history: History) -> str:
+    """The name of the class that the student never saw, or ""."""
+    data = history.started.data if history.started else {}
+    number, names = data.get("hidden", -1), data.get("class_names") or []
+    if not isinstance(number, int) or isinstance(number, bool) or number < 0:
+        return ""
+    return str(names[number]) if number < len(names) else str(number)
+
+
 def _phases(history: History) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = [
         {
@@ -110,10 +119,12 @@ def _scores(phase: PhaseTrace, number: int, history: History) -> list[dict[str, 
     for kept, hidden in ((phase.scores, False), (phase.hidden, True)):
         for role, series in kept.items():
             part = part_of(role, history)
-            trace = _trace(series, number, factor=100.0)
+            if hidden and part in ("teacher", "assistant"):  # it was shown that class: nothing to find out
+                continue
             name = role_name(role, history)
             found.append({
-                **trace, "name": f"{name}: hidden class, corrected" if hidden else name, "hidden": hidden,
+                **_trace(series, number, factor=100.0), "hidden": hidden,
+                "name": f"{name}, unseen class “{hidden_class(history)}”" if hidden else name,
                 "level": part in ("teacher", "assistant"), "colour": role_colour(role, history),
                 "dash": "dashdot" if hidden else theme.DASHES.get(part, "solid"),
             })  # fmt: skip

@@ -11,7 +11,7 @@ from app.starting import draft, finished_run, known, start, take_up, write
 from app.views.experiment_cards import experiment_cards
 from app.views.knobs import plain
 from app.views.plan import layers_known, plan, planner
-from app.views.recipe_form import elsewhere, recipe_form
+from app.views.recipe_form import elsewhere, recipe_form, tab_of
 from app.words import gloss
 from kdcore.cards import Catalog
 from kdcore.check import Fault, faults
@@ -51,7 +51,7 @@ def _welcome() -> None:
     problem = state.kept("recipe.link_problem", "")
     if problem:
         st.error(
-            f"The recipe in this address cannot be read, so it was left aside. {plain(problem)}",
+            f"The recipe in this address cannot be read, so it was left aside: {plain(problem)}.",
             icon=":material/link_off:",
         )
     st.header(
@@ -163,11 +163,9 @@ def _start_panel(recipe: Recipe, wrong: list[Fault], catalog: Catalog) -> None:
     if done is not None:
         st.caption("This very recipe has already run to the end; its result stands ready.")
     if wrong:
-        st.error(
-            f"It cannot start yet: {plain(wrong[0].text)}."
-            + (f" And {len(wrong) - 1} more." if len(wrong) > 1 else ""),
-            icon=":material/block:",
-        )
+        lines = [f"- {tab_of(fault.where)}: {plain(fault.text)}" for fault in wrong[:4]]
+        more = f"\n- and {len(wrong) - 4} more" if len(wrong) > 4 else ""
+        st.error("It cannot start yet:\n" + "\n".join(lines) + more, icon=":material/block:")
         return
     plan(recipe)
 

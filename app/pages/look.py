@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import streamlit as st
 
 from app import state
 from app.page import Page
-from app.views.inside import layer_choice, nothing_here, phase_choice, picture_choice, run_choice, training
+from app.views.inside import layer_choice, nothing_here, phase_choice, picture_choice, points, run_choice, training
 from app.views.scrubber import question, scrubber
 from kdcore.answer import Answer, MapGrid
 from kdcore.history import History, PhaseTrace
 from kdcore.run import Run
-
-SECTIONS = {"maps": "Feature maps", "boundaries": "Activation boundaries", "layers": "Layer assignment"}
 
 
 def show() -> None:
@@ -23,57 +22,68 @@ def show() -> None:
         nothing_here()
         return
     going = run.state() in ("waiting", "running")
-    section = (
-        st.segmented_control(
-            "What to look at", list(SECTIONS), format_func=SECTIONS.__getitem__, default="maps", key="view", required=True,
-            label_visibility="collapsed", bind="query-params",
-        )
-        or "maps"
-    )  # fmt: skip
     history = state.history_of(run)
+    places = st.columns([2.9, 0.9, 1.5, 1.5], vertical_alignment="bottom")
+    usual = BOUNDARIES if points(history) else MAPS
+    section = places[0].segmented_control(
+        "What to look at", list(_SHOW), default=usual, key="view", required=True, label_visibility="collapsed",
+        bind="query-params",
+    ) or usual  # fmt: skip
     number = phase_choice(history)
     if number is None:
         training(run, history, going=going)
         return
-    _SHOW[section](run, history, lambda: state.history_of(run).phases[number], going)
+    _SHOW[section](run, history, lambda: state.history_of(run).phases[number], going, places[1:])
 
 
-def _maps(run: Run, history: History, phase: Callable[[], PhaseTrace], going: bool) -> None:
-    st.caption(
-        "Each small square is one channel of a layer, looking at the same picture: bright where it fires. The closer the "
-        "student's row comes to the teacher's, the more it has taken over."
-    )
-    choices = st.columns([1, 1.4, 1.4])
-    picture = picture_choice(history, into=choices[0])
-    student, teacher = layer_choice(history, phase(), into=choices[1:], key="maps")
+def _maps(run: Run, history: History, phase: Callable[[], PhaseTrace], going: bool, places: Sequence[Any]) -> None:
+    if points(history):
+        st.info(
+            "Points in a plane have no feature maps. What the networks make of the plane stands under Activation "
+            "boundaries.",
+            icon=":material/info:",
+        )
+        return
+    picture = picture_choice(history, into=places[0])
+    student, teacher = layer_choice(history, phase(), into=places[1:], key="maps")
     asked = question(run, "feature_maps", picture=picture, student_layer=student, teacher_layer=teacher)
     scrubber(asked, phase, key="film-maps", going=going, also=_said_of_picture)
+    st.caption(
+        "Each small square is one channel of a layer looking at the same picture: coloured where it fires. The closer "
+        "the student's row comes to the teacher's, the more it has taken over. What a network looks at is the mean "
+        "over all its channels, squared. Colours keep their meaning over the epochs. The student alone is shown as it "
+        "was at the end of its training."
+    )
 
 
-def _boundaries(run: Run, history: History, phase: Callable[[], PhaseTrace], going: bool) -> None:
-    points = history.started is not None and len(history.started.data.get("shape", ())) == 1
-    if points:
-        st.caption(
-            "Colours are what each network decides, lines are where a neuron switches on: its boundary is built from them. "
-            "Shaded: decided otherwise than by the teacher."
-        )
-        student, teacher = layer_choice(history, phase(), into=st.columns([1, 1]), key="boundaries")
+def _boundaries(
+    run: Run, history: History, phase: Callable[[], PhaseTrace], going: bool, places: Sequence[Any]
+) -> None:
+    if points(history):
+        student, teacher = layer_choice(history, phase(), into=places[1:], key="boundaries")
         asked = question(run, "boundaries", student_layer=student, teacher_layer=teacher)
         scrubber(asked, phase, key="film-plane", going=going)
-    else:
         st.caption(
-            "A picture has too many dimensions to draw the boundary, so its neurons are counted: a student that has taken over "
-            "the teacher's boundaries has the same neurons on and off."
+            "Colours are what each network decides; lines are where a neuron switches on: its boundary is built from "
+            "them. Shaded: decided otherwise than by the teacher. The student alone is drawn as it was at the end of "
+            "its training."
         )
-        scrubber(question(run, "sign_agreement"), phase, key="film-signs", going=going)
-
-
-def _layers(run: Run, history: History, phase: Callable[[], PhaseTrace], going: bool) -> None:
+        return
+    scrubber(question(run, "sign_agreement"), phase, key="film-signs", going=going)
     st.caption(
-        "Methods with attention find out by themselves which layers to match. Each field is the share of attention between a "
-        "student layer and a teacher layer, mean ± standard deviation over pictures; no colour is an even share."
+        "A picture has too many dimensions to draw a boundary in, so neurons are counted: a student that has taken "
+        "over the teacher's boundaries has the same neurons on and off. The grey mark is what a neuron would reach "
+        "that never switches. The student alone is counted as it was at the end of its training."
     )
+
+
+def _layers(run: Run, history: History, phase: Callable[[], PhaseTrace], going: bool, places: Sequence[Any]) -> None:
     scrubber(question(run, "layer_assignment"), phase, key="film-layers", going=going)
+    st.caption(
+        "Methods with attention find out by themselves which layers to match. Each field is the share of attention "
+        "between a student layer and a teacher layer, mean ± standard deviation over pictures; orange is more than an "
+        "even share, blue less."
+    )
 
 
 def _said_of_picture(answer: Answer) -> str:
@@ -81,6 +91,8 @@ def _said_of_picture(answer: Answer) -> str:
     return f"The picture is {answer.picture_says}."
 
 
-_SHOW = {"maps": _maps, "boundaries": _boundaries, "layers": _layers}
+MAPS, BOUNDARIES, LAYERS = "Feature maps", "Activation boundaries", "Layer assignment"
+_SHOW = {MAPS: _maps, BOUNDARIES: _boundaries, LAYERS: _layers}
+"""Section -> what draws it; the address names it (view=Feature+maps)."""
 
 PAGE = Page("look", "Look inside", ":material/biotech:", 20, show, "look")

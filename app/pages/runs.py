@@ -30,6 +30,7 @@ def show() -> None:
         f"{len(rows)} runs, {size(sum(row.size for row in rows))} on disk. "
         "Accuracies are on test pictures, at the end of a run."
     )
+    _follow(rows)
     shown = filtered(rows)
     if not shown:
         st.info("No run passes this filter.", icon=":material/filter_alt_off:")
@@ -52,6 +53,20 @@ def _said() -> None:
     for kind, text in state.kept("runs.said", ()):
         (st.error if kind == "error" else st.success)(plain(text))
     state.keep("runs.said", ())
+
+
+def _follow(rows: list[Row]) -> None:
+    """While something runs, looks every two seconds whether it has ended, and if so draws the page again."""
+    going = [row for row in rows if row.state in ("waiting", "running")]
+    if not going:
+        return
+
+    def look() -> None:
+        known = {run.id: run for run in state.shelf().runs()}
+        if any(row.id not in known or known[row.id].state() != row.state for row in going):
+            st.rerun()
+
+    st.fragment(look, run_every=2.0)()
 
 
 def _empty() -> None:
@@ -77,13 +92,13 @@ def _one(row: Row) -> None:
 
 
 def _several(chosen: list[Row], catalog: Catalog) -> None:
-    curves = {row.name: student_curve(state.shelf().run(row.id).history()) for row in chosen}
+    curves = {row.short_name: student_curve(state.shelf().run(row.id).history()) for row in chosen}
     drawn = {name: curve for name, curve in curves.items() if curve[0]}
     if drawn:
         st.plotly_chart(compare(drawn, dark=state.dark()), key="runs.compare", config=CONFIG)
     for name in curves.keys() - drawn.keys():
         st.caption(f"{plain(name)}: its student has no score yet.")
-    recipes = {f"{row.id[:6]}{row.id[16:]}": row.recipe for row in chosen if row.recipe is not None}
+    recipes = {row.short_id: row.recipe for row in chosen if row.recipe is not None}
     st.markdown("**What they do differently**")
     rows = differences(recipes, catalog)
     if rows:

@@ -34,8 +34,8 @@ def run_choice() -> Run | None:
     names = {run.id: _name(run) for run in listed}
     head, ways = st.columns([0.72, 0.28], vertical_alignment="bottom")
     picked = head.selectbox(
-        "Run", list(names), index=list(names).index(chosen.id), format_func=names.__getitem__, key=f"look.run.{chosen.id}",
-        label_visibility="collapsed",
+        "Run", list(names), index=list(names).index(chosen.id), format_func=names.__getitem__,
+        key=f"look.run.{chosen.id}", label_visibility="collapsed",
     )  # fmt: skip
     if picked != chosen.id:
         state.choose_run(picked)
@@ -52,8 +52,8 @@ def nothing_here() -> None:
     """No run at all: what will stand here, and how to get it."""
     st.markdown("#### Look inside two networks at once")
     st.markdown(
-        "Here you will see what the teacher's layers see in a picture and what the student's make of it, where their neurons "
-        "switch on and off, and which layers teach which, epoch by epoch. It needs a run."
+        "Here you will see what the teacher's layers see in a picture and what the student's make of it, where their "
+        "neurons switch on and off, and which layers teach which, epoch by epoch. It needs a run."
     )
     if st.button("Begin a distillation", type="primary", icon=":material/play_arrow:", key="look.begin"):
         state.go("begin")
@@ -63,8 +63,8 @@ def training(run: Run, history: History, *, going: bool) -> None:
     """The student has not been taught yet, or nothing was recorded: says which, and looks again while the run goes."""
     if going:
         st.info(
-            "The student has not begun to learn from a teacher yet: its pictures come with its first snapshot. This page looks "
-            "again by itself.",
+            "The student has not begun to learn from a teacher yet: its pictures come with its first snapshot. This "
+            "page looks again by itself.",
             icon=":material/hourglass_empty:",
         )
         st.fragment(_look_again, run_every=1.0)(run)
@@ -77,6 +77,11 @@ def training(run: Run, history: History, *, going: bool) -> None:
 def _look_again(run: Run) -> None:
     if taught(state.history_of(run)) or run.state() not in ("waiting", "running"):
         st.rerun()
+
+
+def points(history: History) -> bool:
+    """Whether the run's inputs are points in a plane and not pictures."""
+    return history.started is not None and len(history.started.data.get("shape", ())) == 1
 
 
 def taught(history: History) -> list[PhaseTrace]:
@@ -121,7 +126,10 @@ def layer_choice(history: History, phase: PhaseTrace, *, into: Sequence[Any], ke
         names = {-1: "as the run matched them", **{number: _layer(layer) for number, layer in enumerate(layers)}}
         found.append(
             place.selectbox(
-                f"Layer of the {side}", list(names), format_func=names.__getitem__, key=f"look.{key}.{side}.{view}.{len(layers)}"
+                f"Layer of the {side}",
+                list(names),
+                format_func=names.__getitem__,
+                key=f"look.{key}.{side}.{view}.{len(layers)}",
             )
         )
     return int(found[0]), int(found[1])

@@ -23,16 +23,18 @@ def knob(entry: Knob, path: str, value: Any, faults: list[Fault]) -> Any:
     except KnobError:
         shown = entry.default
     moved = _draw(entry, path, shown)
-    changed = moved != shown
-    if not changed:
-        explain(faults, path, note=f"Shown here: {said(shown)}. Move it to take another." if shown != value else "")
-    return moved if changed else value
+    if moved != shown:
+        return moved
+    explain(faults, path)
+    if shown != value and st.button(f"Take {said(shown)} instead", key=f"take.{path}"):
+        return shown
+    return value
 
 
-def explain(faults: list[Fault], path: str, *, note: str = "") -> None:
+def explain(faults: list[Fault], path: str) -> None:
     """What is wrong with the setting of this path, as an error right here."""
     for fault in beside(faults, path):
-        st.error(f"{plain(fault.text)} {note}".strip(), icon=":material/error:")
+        st.error(plain(fault.text), icon=":material/error:")
 
 
 def plain(text: str) -> str:

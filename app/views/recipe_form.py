@@ -17,12 +17,25 @@ from kdcore.check import Fault
 from kdcore.preview import Preview
 from kdcore.recipe import Recipe, Training
 
+TABS = {
+    "methods": "1 · Knowledge",
+    "scheme": "2 · Scheme",
+    "data": "3 · Data",
+    "networks": "4 · Networks",
+    "training": "5 · Budget",
+    "text": "As text",
+}
+
+
+def tab_of(where: str) -> str:
+    """The tab on which the setting of that path stands."""
+    root = where.split(".")[0]
+    return TABS.get({"teacher": "networks", "student": "networks", "seed": "training"}.get(root, root), TABS["text"])
+
 
 def recipe_form(recipe: Recipe, catalog: Catalog, faults: list[Fault], layers: Preview | None) -> Recipe:
     """Draws the form and gives back what was made of the recipe. `layers`: a plan of the same networks, if known."""
-    knowledge, scheme, data, networks, budget, text = st.tabs(
-        ["1 · Knowledge", "2 · Scheme", "3 · Data", "4 · Networks", "5 · Budget", "As text"], key="form"
-    )
+    knowledge, scheme, data, networks, budget, text = st.tabs(list(TABS.values()), key="form")
     with knowledge:
         recipe = _methods(recipe, catalog, faults, layers)
     with scheme:
@@ -59,7 +72,7 @@ def _entry(
         recipe = recipe.with_setting(part, chosen)
         state.forget_widgets(f"{part}.")
     elif present not in cards:
-        explain(faults, part, note="Choose one that there is.")
+        explain(faults, part)
         return recipe
     else:
         explain(faults, part)

@@ -39,11 +39,11 @@ def recipe_of(run: Run) -> Recipe | None:
 
 
 def name_of(recipe: Recipe | None) -> str:
-    """A recipe in a few words: "kd on digits (label_noise 0.6), plain → mlp"."""
+    """A recipe in a few words: "kd on digits (label noise 0.6), plain → mlp"."""
     if recipe is None:
         return "a run whose recipe is damaged"
     methods = " + ".join(dict.fromkeys(part.method.key for part in recipe.methods if part.weight != 0)) or "no method"
-    knobs = ", ".join(f"{name} {value}" for name, value in recipe.data.settings.items())
+    knobs = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in recipe.data.settings.items())
     data = f"{recipe.data.key} ({knobs})" if knobs else recipe.data.key
     scheme = "" if recipe.scheme.key == "offline" else f", {recipe.scheme.key}"
     return f"{methods} on {data}{scheme}, {recipe.teacher.key} → {recipe.student.key}"
@@ -94,7 +94,8 @@ def progress_line(run: Run, history: History, now: str, *, reached: float) -> No
     words, stop = st.columns([0.86, 0.14], vertical_alignment="center")
     if now == "waiting":
         waited = max(0.0, time.time() - run.created)
-        words.progress(0.0, text=f"Waiting for a free core, {theme.seconds(waited)} so far.")
+        what = "Starting a worker …" if waited < 6 else "Waiting for a free core: other runs go first."
+        words.progress(0.0, text=f"{what} {theme.seconds(waited)} so far.")
     elif phase is None:
         words.progress(0.0, text="Getting the data and building the networks …")
     else:
@@ -129,7 +130,7 @@ def ending(run: Run, history: History, now: str) -> None:
     """Why a run that did not finish ended, and what would be right."""
     if now == "failed":
         advice = f"\n\n{plain(history.advice)}" if history.advice else ""
-        why = plain(history.failure) or "No reason was given."
+        why = plain(f"{history.failure[:1].upper()}{history.failure[1:]}".rstrip(".") or "No reason was given") + "."
         st.error(f"**The run failed.** {why}{advice}", icon=":material/error:")
     elif now == "stopped":
         st.info("The run was stopped. What it recorded until then is below; Start again begins a new attempt.")

@@ -28,7 +28,7 @@ def run_table(rows: list[Row]) -> None:
     """Draws the rows; those clicked become the chosen ones of `chosen_runs`."""
     shown = [
         {
-            "run": row.id[:6] + (row.id[16:] or ""),
+            "run": row.short_id,
             "when": "recorded" if row.recorded else ago(row.when),
             "what": row.what,
             "state": f"{ICONS.get(row.state, '')} {row.state}",

@@ -1,4 +1,4 @@
-"""A probe's answers over the snapshots of a phase, as a film: the first at once, the others while it can be looked at."""
+"""A probe's answers over the snapshots of a phase, as a film: one at once, the others while it is looked at."""
 
 from __future__ import annotations
 
@@ -47,7 +47,12 @@ def question(run: Run, probe: str, **settings: Any) -> Question:
 
 
 def scrubber(
-    asked: Question, history_phase: Callable[[], PhaseTrace], *, key: str, going: bool, also: Callable[[Answer], str] | None = None
+    asked: Question,
+    history_phase: Callable[[], PhaseTrace],
+    *,
+    key: str,
+    going: bool,
+    also: Callable[[Answer], str] | None = None,
 ) -> None:
     """Draws the film of a question over a phase. `going`: whether the run may write more; `also`: a second sentence."""
     refused = state.kept(f"{key}.refused") == asked
@@ -57,8 +62,8 @@ def scrubber(
 
 
 def _film(
-    asked: Question, history_phase: Callable[[], PhaseTrace], *, key: str, going: bool, also: Callable[[Answer], str] | None,
-    watched: bool,
+    asked: Question, history_phase: Callable[[], PhaseTrace], *, key: str, going: bool,
+    also: Callable[[Answer], str] | None, watched: bool,
 ) -> None:  # fmt: skip
     phase = history_phase()
     wanted = thinned(phase.snapshots)
@@ -87,7 +92,13 @@ def _film(
 
 
 def _draw(
-    asked: Question, phase: PhaseTrace, there: list[Snapshot], total: int, *, key: str, also: Callable[[Answer], str] | None
+    asked: Question,
+    phase: PhaseTrace,
+    there: list[Snapshot],
+    total: int,
+    *,
+    key: str,
+    also: Callable[[Answer], str] | None,
 ) -> None:
     answers = [_answer(asked, snapshot.name) for snapshot in there]
     st.markdown(f"**{answers[-1].title}**")
@@ -108,6 +119,13 @@ def _draw(
         "CSV of all epochs", data=lambda: table(there, answers), file_name=f"kdlab-{asked.probe}-{asked.run}.csv",
         mime="text/csv", on_click="ignore", key=f"{key}.csv", icon=":material/download:", type="tertiary",
     )  # fmt: skip
+
+
+def forget() -> None:
+    """Drops every answer that this server remembers; those beside the runs stay."""
+    _KNOWN.clear()
+    _answer.cache_clear()
+    _figure.cache_clear()
 
 
 def thinned(snapshots: Sequence[Snapshot], most: int = MOST) -> list[Snapshot]:

@@ -6,33 +6,32 @@ import streamlit as st
 
 from app import theme
 from app.live import role_name
-from app.live.series import part_of
-from app.verdict import against, hidden_class, hidden_rows
+from app.live.series import hidden_class, part_of
+from app.verdict import against, hidden_rows, ranked
 from app.words import WORDS, gloss
 from kdcore.history import History
 
-FIRST = {"student": 0, "baseline": 1, "teacher": 2}
 MOST = 4
 """Networks whose figures fit beside one another."""
 
 
 def verdict(history: History) -> None:
     """Test accuracies side by side, the difference to the student alone, and how sure it is."""
-    roles = sorted(history.results, key=lambda role: FIRST.get(part_of(role, history), len(FIRST)))[:MOST]
     difference = against(history, "baseline")
-    columns = st.columns([1] * len(roles) + [2.4], vertical_alignment="top")
-    for column, role in zip(columns, roles, strict=False):
+    figures, words = st.columns([1.3, 1], vertical_alignment="top")
+    row = figures.container(horizontal=True, key="watch-figures")
+    for role in ranked(history)[:MOST]:
         result, name = history.results[role], role_name(role, history)
         compared = difference is not None and part_of(role, history) == "student"
-        column.metric(
+        row.metric(
             f"{name[:1].upper()}{name[1:]}, test",
             theme.percent(result.get("test_accuracy"), of=result.get("count")),
             # The arrow's direction is read from a hyphen, not from a minus sign.
-            delta=f"{theme.points(difference.value)} to alone".replace("−", "-") if difference and compared else None,
+            delta=f"{theme.points(difference.value)} vs. alone".replace("−", "-") if difference and compared else None,
             delta_color="off" if difference is None or difference.word == "unclear" else "normal",
             help=gloss(name) if name in WORDS else None,
         )
-    with columns[-1]:
+    with words:
         device = history.started.device.upper() if history.started else "device"
         taken = f"Took {theme.seconds(history.seconds)} on the {device}."
         if difference is None:

@@ -11,7 +11,7 @@ from torch import Tensor
 from kdcore.answer import Plane
 from kdcore.beside import see, sides
 from kdcore.contours import zero_lines
-from kdcore.probe import Probe
+from kdcore.probe import Probe, ProbeError, percent
 from kdcore.spec import knob
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class Boundaries(Probe):
     def ask(self, revived: Revived) -> Plane:
         data = revived.data
         if data.images_of_plane:
-            raise ValueError(
+            raise ProbeError(
                 f"{revived.recipe.data.key} gives pictures, whose input has more than two dimensions; "
                 "its activation boundaries are compared as shares of equal signs"
             )
@@ -51,7 +51,8 @@ class Boundaries(Probe):
         low, high = points.min(dim=0).values, points.max(dim=0).values
         margin = 0.08 * (high - low).clamp(min=1e-3)
         x, y = (
-            torch.linspace(float(low[axis] - margin[axis]), float(high[axis] + margin[axis]), self.grid) for axis in (0, 1)
+            torch.linspace(float(low[axis] - margin[axis]), float(high[axis] + margin[axis]), self.grid)
+            for axis in (0, 1)
         )
         columns, rows = x.repeat(self.grid), y.repeat_interleave(self.grid)
         plane = (torch.stack([columns, rows], dim=1) - data.mean) / data.std
@@ -70,11 +71,14 @@ class Boundaries(Probe):
             drawn[part] = f"{name}, {min(MOST_NEURONS, preacts.shape[1])} of {preacts.shape[1]} neurons"
             on_points[part] = see(revived, view, data.test.images).logits.argmax(dim=1)
         agreement = {
-            part: float((said == on_points["teacher"]).float().mean()) for part, said in on_points.items() if part != "teacher"
+            part: float((said == on_points["teacher"]).float().mean())
+            for part, said in on_points.items()
+            if part != "teacher"
         }
-        said = f"The student decides as the teacher on {agreement['student']:.1%} of {len(data.test):,} test points"
+        alike = percent(agreement["student"], digits=1)
+        said = f"The student decides as the teacher on {alike} of {len(data.test):,} test points"
         if "baseline" in agreement:
-            said += f", the student alone on {agreement['baseline']:.1%}"
+            said += f", the student alone on {percent(agreement['baseline'], digits=1)}"
         return Plane(
             title=f"Decision regions and zero lines, layers {why}",
             says=said + ".",

@@ -11,7 +11,7 @@ from torch import Tensor
 from kdcore.answer import MapGrid
 from kdcore.attention import energy
 from kdcore.beside import Connected, Sides, connected, explained, sides
-from kdcore.probe import Probe
+from kdcore.probe import Probe, ProbeError, percent
 from kdcore.spec import knob
 from kdcore.vocabulary import Seen
 
@@ -41,13 +41,14 @@ class FeatureMaps(Probe):
     def ask(self, revived: Revived) -> MapGrid:
         data = revived.data
         if not data.images_of_plane:
-            raise ValueError(
+            raise ProbeError(
                 f"{revived.recipe.data.key} gives points, not pictures: points have no feature maps; "
                 "see their activation boundaries instead"
             )
         if self.picture >= len(data.validation):
-            raise ValueError(
-                f"picture={self.picture}: there are {len(data.validation)} validation pictures, 0 to {len(data.validation) - 1}"
+            raise ProbeError(
+                f"picture={self.picture}: there are {len(data.validation)} validation pictures, "
+                f"0 to {len(data.validation) - 1}"
             )
         who = sides(revived)
         first = data.validation.of(torch.tensor([self.picture]))
@@ -64,7 +65,8 @@ class FeatureMaps(Probe):
         truth, said = int(first.truth[0]), {part: int(seen.logits.argmax()) for part, seen in one.items()}
         words = data.class_names
         return MapGrid(
-            title=f"What {names['student']} of the student and {names['teacher']} of the teacher see ({why})",
+            title=f"What {names['student']} of the student and {names['teacher']} of the teacher see ({why})"
+            + ("" if joined else "; without a learned connector their channels do not go together one by one"),
             says=_sentence(shares, names["teacher"]),
             picture=data.pixels(first.images)[0].permute(1, 2, 0).float().numpy(),
             picture_says=f"a {words[truth]}; "
@@ -99,18 +101,30 @@ class FeatureMaps(Probe):
                 "Student after the connector", "student", joined.student,
                 f"{names['student']} through {joined.method}", kept,
             )  # fmt: skip
-            add("Difference", "difference", joined.student - joined.teacher, "student after the connector − teacher", kept)
+            add(
+                "Difference",
+                "difference",
+                joined.student - joined.teacher,
+                "student after the connector − teacher",
+                kept,
+            )
         for part in ("student", "baseline"):
             if part in one:
                 own = one[part].maps[layers[part]]
-                add(NAMES[part], part, own, f"{names[part]}, {_shape(own)}", torch.arange(min(self.channels, own.shape[1])))
+                add(
+                    NAMES[part],
+                    part,
+                    own,
+                    f"{names[part]}, {_shape(own)}",
+                    torch.arange(min(self.channels, own.shape[1])),
+                )
         for group in (("Teacher", "Student after the connector"), ("Difference",), ("Student", "Student alone")):
             values = torch.cat([rows[title].flatten() for title in group if title in rows] or [torch.zeros(1)])
-            size = max(float(values.abs().max()), 1e-6)
-            signed = group[0] == "Difference" or float(values.min()) < -0.01 * size
+            low, high = min(0.0, float(values.min())), max(float(values.max()), 1e-6)
+            signed = low < -0.01 * high
             for title in group:
                 if title in rows:
-                    scales[title] = [-size, size] if signed else [0.0, size]
+                    scales[title] = [low, high]
                     diverging += [title] if signed else []
         return {
             "rows": {title: values.numpy() for title, values in rows.items()},
@@ -141,8 +155,8 @@ def _shape(maps: Tensor) -> str:
 def _sentence(shares: dict[str, float], layer: str) -> str:
     if not shares:
         return f"Too few validation pictures to say how much of the teacher's {layer} can be read off the student."
-    said = f"{shares['student']:.0%} of the variance of the teacher's {layer} can be read linearly off the student's layer"
+    share = percent(shares["student"])
+    said = f"{share} of the variance of the teacher's {layer} can be read linearly off the student's layer"
     if "baseline" in shares:
-        said += f", {shares['baseline']:.0%} off the student alone (no teacher)"
+        said += f", {percent(shares['baseline'])} off the student alone (no teacher)"
     return said + "."
-

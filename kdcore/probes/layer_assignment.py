@@ -11,12 +11,17 @@ from torch import Tensor
 from kdcore.answer import Matrix
 from kdcore.beside import Sides, see, sides
 from kdcore.dataset import Split
-from kdcore.probe import Probe
+from kdcore.probe import Probe, ProbeError, percent
 from kdcore.spec import knob
 from kdcore.vocabulary import Seen
 
 if TYPE_CHECKING:
     from kdcore.revive import Revived
+
+_DIRECTIONS = {
+    "student": "each row adds up to 1, a student layer shares out its attention over the teacher's",
+    "teacher": "each column adds up to 1, a teacher layer shares out its attention over the student's",
+}
 
 
 class LayerAssignment(Probe):
@@ -34,16 +39,18 @@ class LayerAssignment(Probe):
     def ask(self, revived: Revived) -> Matrix:
         who = sides(revived)
         found = [
-            (name, share) for name, share in who.matched() if hasattr(who.objective.methods[name], "attends")  # type: ignore[union-attr]
+            (name, share)
+            for name, share in who.matched()
+            if hasattr(who.objective.methods[name], "attends")  # type: ignore[union-attr]
         ]
         if not found:
             methods = ", ".join(part.method.key for part in revived.recipe.methods)
             when = "" if revived.lessons else ", or nobody was taught at this moment"
-            raise ValueError(
+            raise ProbeError(
                 f"{methods}: no method with attention over layers in this run{when}; "
                 "semckd and afd_attn learn which layers to match"
             )
-        seen = {part: values for part, values in _layers(who, revived, self.inputs)}
+        seen = dict(_layers(who, revived, self.inputs))
         panels, spread, centre, says = {}, {}, {}, []
         names = {part: who.layer_names(part, len(values[0].maps)) for part, values in seen.items()}
         for name, share in found:
@@ -58,9 +65,11 @@ class LayerAssignment(Probe):
             direction = str(method.attends)
             if direction == "teacher":
                 attention = attention.transpose(1, 2)
-            title = f"{method.title}: each {direction} layer shares out 100 % over the layers of the other side"
+            title = f"{method.title}: {_DIRECTIONS[direction]}"
             panels[title] = attention.mean(dim=0).numpy()
-            spread[title] = attention.std(dim=0).numpy() if len(attention) > 1 else torch.zeros(attention.shape[1:]).numpy()
+            spread[title] = (
+                attention.std(dim=0).numpy() if len(attention) > 1 else torch.zeros(attention.shape[1:]).numpy()
+            )
             rows_named = [names["student"][row] for row in rows]
             columns_named = [names["teacher"][column] for column in columns]
             centre[title] = 1.0 / (len(columns) if direction == "student" else len(rows))
@@ -82,11 +91,11 @@ class LayerAssignment(Probe):
 
 
 def _layers(who: Sides, revived: Revived, inputs: int) -> list[tuple[str, list[Seen]]]:
-    """part -> what it saw, in batches as large as in training (SemCKD describes a picture by the others of its batch)."""
+    """(part, what it saw) in batches as large as in training: SemCKD describes a picture by the others of its batch."""
     split, size = revived.data.validation, revived.recipe.budget().batch
     split = split.of(torch.arange(min(max(inputs, size), len(split))))
     if len(split) < 2:
-        raise ValueError(f"{len(split)} validation inputs are too few for attention; 2 or more are needed")
+        raise ProbeError(f"{len(split)} validation inputs are too few for attention; 2 or more are needed")
     starts = range(0, max(1, len(split) - size + 1), size)
     batches = [split.of(torch.arange(start, min(start + size, len(split)))) for start in starts]
 
@@ -103,7 +112,7 @@ def _layers(who: Sides, revived: Revived, inputs: int) -> list[tuple[str, list[S
 def _sentence(mean: numpy.ndarray, rows: list[str], columns: list[str], direction: str) -> str:
     row, column = divmod(int(mean.argmax()), len(columns))
     others = len(columns) if direction == "student" else len(rows)
-    share = f"{mean[row, column]:.0%}, where an even share is {1 / others:.0%}"
+    share = f"{percent(mean[row, column])}, where an even share is {percent(1 / others)}"
     if direction == "student":
         return f"The student's {rows[row]} follows the teacher's {columns[column]} most ({share})."
     return f"The teacher's {columns[column]} teaches the student's {rows[row]} most ({share})."

@@ -11,7 +11,7 @@ from torch import Tensor
 from kdcore.alignment import one_plane
 from kdcore.answer import Bars
 from kdcore.beside import connected, sides
-from kdcore.probe import Probe
+from kdcore.probe import Probe, ProbeError, percent
 from kdcore.spec import knob
 from kdcore.vocabulary import Seen
 
@@ -25,9 +25,9 @@ class SignAgreement(Probe):
     """On how many inputs is a neuron on in both networks, or off in both?
 
     What a ReLU network computes is decided by which neurons are on. A run that learned a connector for this (AB) is
-    compared neuron by neuron through it. Otherwise networks that were trained apart number their neurons differently:
-    each teacher neuron is then compared with the student neuron that agrees with it best on one half of the inputs, and
-    the agreement is counted on the other half.
+    compared neuron by neuron through it. Networks that were trained apart number their neurons differently: without
+    such a connector, and for the student alone, each teacher neuron is compared with the neuron that agrees with it
+    best on one half of the inputs, and the agreement is counted on the other half.
     """
 
     title = "Agreement of signs"
@@ -40,33 +40,34 @@ class SignAgreement(Probe):
         seen = who.look(revived.data.validation, self.inputs)
         count = len(seen["student"].logits)
         if count < 4:
-            raise ValueError(f"{count} validation inputs are too few to compare signs; 4 or more are needed")
-        pairs, why = who.pairs(seen)
+            raise ProbeError(f"{count} validation inputs are too few to compare signs; 4 or more are needed")
+        pairs, why = who.pairs_by_sign(seen)
         if not pairs:
-            raise ValueError("the student has no layer that could be compared with one of the teacher's")
+            raise ProbeError("the student has no layer that could be compared with one of the teacher's")
         names = {part: who.layer_names(part, len(found.maps)) for part, found in seen.items()}
         series: dict[str, list[float]] = {NAMES[part]: [] for part in seen if part != "teacher"}
-        usual, ways = [], set()
+        usual, way = [], "best partners"
         for s, t in pairs:
-            joined = connected(who, seen["student"], seen["teacher"], (s, t))
-            through = joined is not None and joined.before_activation
-            ways.add(f"through the connector of {joined.method}" if joined and through else "best partners")
-            for part in series_parts(seen):
-                if through:
-                    found = connected(who, seen[part], seen["teacher"], (s, t))
-                    assert found is not None
-                    same = float(((found.student > 0) == (found.teacher > 0)).float().mean())
-                else:
+            joined = connected(who, seen["student"], seen["teacher"], (s, t), before_activation=True)
+            for part in seen:
+                if part == "student" and joined is not None:
+                    way = f"the student through the connector of {joined.method}, others by best partners"
+                    same = float(((joined.student > 0) == (joined.teacher > 0)).float().mean())
+                elif part != "teacher":
                     same = agreement_of_partners(*on(seen[part], seen["teacher"], s, t))
+                else:
+                    continue
                 series[NAMES[part]].append(same)
             usual.append(of_constant(on(seen["student"], seen["teacher"], s, t)[1]))
         series["a neuron that never switches"] = usual
         means = {name: sum(values) / len(values) for name, values in series.items()}
-        says = f"{means['student']:.1%} of the teacher's neurons are switched the same way by the student"
+        says = (
+            f"{percent(means['student'], digits=1)} of the teacher's neurons are switched the same way by the student"
+        )
         if "student alone" in means:
-            says += f", {means['student alone']:.1%} by the student alone"
+            says += f", {percent(means['student alone'], digits=1)} by the student alone"
         return Bars(
-            title=f"Neurons switched as the teacher switches them ({' and '.join(sorted(ways))}; layers {why})",
+            title=f"Neurons switched as the teacher switches them ({way}; layers {why})",
             says=says + f" ({count:,} validation inputs).",
             series={name: numpy.array(values, dtype=numpy.float32) for name, values in series.items()},
             categories=[f"{names['student'][s]} ↔ {names['teacher'][t]}" for s, t in pairs],
@@ -76,13 +77,8 @@ class SignAgreement(Probe):
             high=1.0,
             parts={name: part for part, name in NAMES.items()},
             reference=0.5,
-            reference_says="chance: 50 %",
+            reference_says="a coin: 50 %",
         )
-
-
-def series_parts(seen: dict[str, Seen]) -> list[str]:
-    """Who is compared with the teacher."""
-    return [part for part in seen if part != "teacher"]
 
 
 def on(student: Seen, teacher: Seen, s: int, t: int) -> tuple[Tensor, Tensor]:
@@ -92,9 +88,10 @@ def on(student: Seen, teacher: Seen, s: int, t: int) -> tuple[Tensor, Tensor]:
 
 
 def agreement_of_partners(ours: Tensor, theirs: Tensor) -> float:
-    """Mean over the teacher's channels of the agreement in [0, 1] with each one's best partner, (N, c, h, w) x (N, c', h, w).
+    """Mean over the teacher's channels of the agreement in [0, 1] with each one's best partner.
 
-    Partners are chosen on the even inputs and scored on the odd ones: the best of many guesses is no evidence.
+    Both on one plane, (N, c, h, w) and (N, c', h, w), 1 or 0. Partners are chosen on the even inputs and scored on the
+    odd ones: the best of many guesses is no evidence.
     """
 
     def agreement(start: int) -> Tensor:

@@ -103,7 +103,8 @@ def with_plan(test: AppTest) -> AppTest:
 
 
 def draft(test: AppTest) -> Recipe:
-    return test.session_state["kept.draft"] if "kept.draft" in test.session_state else DEFAULT.recipe
+    state_of = test.session_state
+    return state_of["kept.draft"] if "kept.draft" in state_of else DEFAULT.recipe  # noqa: SIM401 it has no get
 
 
 def linked(test: AppTest) -> Recipe:
@@ -187,7 +188,7 @@ def test_every_entry_of_every_folder_can_be_chosen(desk: Desk, folder: str) -> N
 
 def test_a_method_is_added_weighted_and_taken_out(desk: Desk) -> None:
     test = opened()
-    test.button_group(key="add.family").set_value(["relation"]).run()
+    test.button_group(key="add.family").set_value("relation").run()
     test.selectbox(key="add.method").set_value("rkd").run()
     test.button(key="add").click().run()
     assert [part.method.key for part in draft(test).methods] == ["kd", "rkd"]
@@ -222,6 +223,13 @@ def test_a_link_fills_the_form_and_starts_nothing(desk: Desk, gone: list) -> Non
     assert "Nothing has started" in " ".join(caption.value for caption in test.caption)
     test.button(key="linked.start").click().run()
     assert desk.launched == [recipe]
+
+
+def test_a_changed_link_is_the_tabs_own_recipe(desk: Desk) -> None:
+    test = opened(Recipe(seed=7).to_text())
+    assert [button for button in test.button if button.key == "linked.start"]
+    test.number_input(key="seed").set_value(8).run()
+    assert not [button for button in test.button if button.key == "linked.start"]
 
 
 def test_an_older_address_does_not_undo_a_newer_knob(desk: Desk) -> None:
@@ -281,6 +289,14 @@ def test_moving_the_control_of_a_fault_mends_it(desk: Desk) -> None:
     assert draft(test).student == Pick("mlp", {"width": 32})
     assert not test.error
     assert not test.button(key="own.start").disabled
+
+
+def test_the_value_shown_in_place_of_a_wrong_one_can_be_taken(desk: Desk) -> None:
+    test = opened('{"student": {"is": "mlp", "width": 0}}')
+    assert "4 · Networks: width=0" in errors(test)
+    test.button(key="take.student.width").click().run()
+    assert draft(test).student == Pick("mlp")
+    assert not test.error
 
 
 def test_an_unknown_setting_can_be_left_out(desk: Desk) -> None:

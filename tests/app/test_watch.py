@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -110,7 +112,10 @@ def test_a_running_run_shows_phase_pace_and_time_left_and_can_be_stopped(running
 
 def test_a_run_that_waits_says_for_what(waiting: Run) -> None:
     page = open_watch(waiting.id)
-    assert "Waiting for a free core" in page.get("progress")[0].proto.text
+    assert "Starting a worker" in page.get("progress")[0].proto.text
+    os.utime(waiting.folder / "recipe.json", (time.time() - 60, time.time() - 60))
+    page.run()
+    assert "Waiting for a free core: other runs go first." in page.get("progress")[0].proto.text
 
 
 def test_what_a_running_run_writes_appears_on_the_next_look(running: Run, story: Story) -> None:
@@ -196,7 +201,7 @@ def test_a_loss_that_is_no_number_leaves_a_gap(story: Story) -> None:
 
 
 @pytest.mark.parametrize(
-    ("term", "said"), [("kd.kd", "kd"), ("ab.distance", "ab distance"), ("student←teacher: kd.kd", "student←teacher: kd")]
+    ("term", "said"), [("kd.kd", "kd"), ("ab.distance", "ab distance"), ("one←two: kd.kd", "one←two: kd")]
 )
 def test_terms_are_named_without_repetition(term: str, said: str) -> None:
     assert term_name(term) == said

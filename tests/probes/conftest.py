@@ -1,0 +1,59 @@
+"""Small runs, really trained, brought back as a probe sees them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from kdcore.engine import run as train
+from kdcore.recipe import Recipe
+from kdcore.revive import Revived, revive
+from kdcore.runs import Run, Shelf
+
+PICTURES = {
+    "data": {"is": "digits", "train_size": 200},
+    "teacher": {"is": "plain", "width": 6},
+    "student": {"is": "plain", "width": 4, "stage_count": 2},
+    "training": {"epochs": 1, "teacher_epochs": 1, "batch": 64},
+}
+POINTS = {
+    "data": {"is": "toy2d", "figure": "gaussians", "classes": 3, "size": 150},
+    "teacher": {"is": "mlp", "width": 12, "depth": 2},
+    "student": {"is": "mlp", "width": 6},
+    "methods": [{"is": "ce"}, {"is": "kd"}],
+    "training": {"epochs": 2, "teacher_epochs": 3, "batch": 32},
+}
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Run]:
+    """Trains a recipe once and gives its run: `trained("pictures", "kd", "ab")`, `trained("points")`."""
+    shelf = Shelf(tmp_path_factory.mktemp("runs"))
+    made: dict[tuple[str, ...], Run] = {}
+
+    def of(data: str, *methods: str, **more: Any) -> Run:
+        key = (data, *methods, *(f"{name}={value}" for name, value in more.items()))
+        if key not in made:
+            found = {**(POINTS if data == "points" else PICTURES), **more}
+            if methods:
+                found = {**found, "methods": [{"is": method} for method in methods]}
+            recipe = Recipe.from_json(found)
+            made[key], _ = shelf.create(recipe)
+            for event in train(recipe):
+                made[key].append(event)
+        return made[key]
+
+    return of
+
+
+@pytest.fixture(scope="session")
+def revived(trained: Callable[..., Run]) -> Callable[..., Revived]:
+    """The end of such a run, as `revive` gives it."""
+
+    def of(*key: str, last: int = -1, **more: Any) -> Revived:
+        run = trained(*key, **more)
+        return revive(run, [snapshot.name for snapshot in run.history().snapshots][last])
+
+    return of

@@ -1,0 +1,78 @@
+"""Laws of the folder: a probe answers with what it promises, in a sentence with a number, the same each time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import fields
+
+import numpy
+import pytest
+
+from kdcore.answer import Answer, answer_from_bytes
+from kdcore.catalog import PROBES
+from kdcore.probe import ProbeError
+from kdcore.revive import Revived
+
+FITS = {
+    "feature_maps": ("pictures", "fitnet"),
+    "boundaries": ("points",),
+    "sign_agreement": ("pictures", "fitnet"),
+    "layer_assignment": ("pictures", "semckd"),
+}
+
+
+def arrays(answer: Answer) -> dict[str, numpy.ndarray]:
+    found = {}
+    for entry in fields(answer):
+        value = getattr(answer, entry.name)
+        for name, item in value.items() if isinstance(value, dict) else [("", value)]:
+            if isinstance(item, numpy.ndarray):
+                found[f"{entry.name}/{name}"] = item
+    return found
+
+
+@pytest.mark.parametrize("key", sorted(PROBES))
+def test_answers_as_it_promises_and_the_same_again(key: str, revived: Callable[..., Revived]) -> None:
+    moment = revived(*FITS[key])
+    answer = PROBES[key]().ask(moment)
+    assert type(answer).__name__ == PROBES[key].answers
+    assert any(letter.isdigit() for letter in answer.says)
+    assert answer.says.endswith(".")
+    again = arrays(PROBES[key]().ask(moment))
+    for name, values in arrays(answer).items():
+        if not name.startswith("lines/"):  # a NaN row ends each line
+            assert numpy.isfinite(values).all(), name
+        numpy.testing.assert_array_equal(values, again[name])
+
+
+@pytest.mark.parametrize("key", sorted(PROBES))
+def test_comes_back_from_its_file_as_it_was(key: str, revived: Callable[..., Revived]) -> None:
+    answer = PROBES[key]().ask(revived(*FITS[key]))
+    back = answer_from_bytes(answer.to_bytes())
+    assert type(back) is type(answer)
+    for entry in fields(answer):
+        if not arrays(answer).keys() & {f"{entry.name}/{name}" for name in ("", *_names(answer, entry.name))}:
+            assert getattr(back, entry.name) == getattr(answer, entry.name)
+    for name, values in arrays(answer).items():
+        numpy.testing.assert_array_equal(values, arrays(back)[name])
+
+
+@pytest.mark.parametrize("key", sorted(PROBES))
+def test_can_be_asked_before_anyone_was_taught_or_says_why_not(key: str, revived: Callable[..., Revived]) -> None:
+    moment = revived(*FITS[key], last=0)
+    assert moment.lessons == []
+    if key == "layer_assignment":
+        with pytest.raises(ProbeError, match="nobody was taught"):
+            PROBES[key]().ask(moment)
+    else:
+        assert PROBES[key]().ask(moment).says
+
+
+def test_a_file_that_holds_no_answer_is_refused() -> None:
+    with pytest.raises(ValueError, match="no answer"):
+        answer_from_bytes(b"\x08\x00\x00\x00\x00\x00\x00\x00{}      ")
+
+
+def _names(answer: Answer, name: str) -> list[str]:
+    value = getattr(answer, name)
+    return list(value) if isinstance(value, dict) else []
