@@ -22,17 +22,21 @@ from kdcore.runs import Shelf
 
 PICTURES = Recipe.from_json(
     {
-        "data": {"is": "digits", "train_size": 200}, "teacher": {"is": "plain", "width": 6},
-        "student": {"is": "plain", "width": 4, "stage_count": 2}, "methods": [{"is": "ce"}, {"is": "semckd"}, {"is": "ab"}],
+        "data": {"is": "digits", "train_size": 200},
+        "teacher": {"is": "plain", "width": 6},
+        "student": {"is": "plain", "width": 4, "stage_count": 2},
+        "methods": [{"is": "ce"}, {"is": "semckd"}, {"is": "ab"}],
         "training": {"epochs": 2, "teacher_epochs": 1, "batch": 64},
     }
-)  # fmt: skip
+)
 POINTS = Recipe.from_json(
     {
-        "data": {"is": "toy2d", "size": 120}, "teacher": {"is": "mlp", "width": 8}, "student": {"is": "mlp", "width": 4},
+        "data": {"is": "toy2d", "size": 120},
+        "teacher": {"is": "mlp", "width": 8},
+        "student": {"is": "mlp", "width": 4},
         "training": {"epochs": 2, "teacher_epochs": 2, "batch": 32},
     }
-)  # fmt: skip
+)
 MAPS, BOUNDARIES, LAYERS = "Feature maps", "Activation boundaries", "Layer assignment"
 
 
@@ -140,7 +144,12 @@ def test_another_picture_is_another_film(written: Callable[..., Run]) -> None:
 def test_layers_can_be_chosen(written: Callable[..., Run]) -> None:
     page = open_look(written("pictures").id)
     choice = next(box for box in page.selectbox if box.label == "Layer of the teacher")
-    assert [option.split(" · ")[0] for option in choice.options] == ["as the run matched them", "stage 1", "stage 2", "stage 3"]
+    assert [option.split(" · ")[0] for option in choice.options] == [
+        "as the run matched them",
+        "stage 1",
+        "stage 2",
+        "stage 3",
+    ]
     choice.select_index(3).run()
     assert "stage 3 of the teacher" in words(page)
 

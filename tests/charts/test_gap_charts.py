@@ -18,39 +18,72 @@ from kdcore.answer import Bars, MapGrid, Matrix, Plane
 def a_grid(size: float = 2.0) -> MapGrid:
     rows = {"Teacher": numpy.arange(8.0, dtype=numpy.float32).reshape(2, 2, 2), "Difference": -numpy.ones((2, 2, 2))}
     return MapGrid(
-        title="t", says="s 1.", picture=numpy.full((4, 4, 1), 0.5), picture_says="a 3",
-        looks={"teacher": numpy.full((2, 2), 0.25)}, rows=rows, parts={"Teacher": "teacher", "Difference": "difference"},
-        notes=dict.fromkeys(rows, "stage 1"), scales={"Teacher": [0.0, size], "Difference": [-size, 0.0]},
-        channels={"Teacher": [3, 9], "Difference": [3, 9]}, diverging=["Difference"],
-    )  # fmt: skip
+        title="t",
+        says="s 1.",
+        picture=numpy.full((4, 4, 1), 0.5),
+        picture_says="a 3",
+        looks={"teacher": numpy.full((2, 2), 0.25)},
+        rows=rows,
+        parts={"Teacher": "teacher", "Difference": "difference"},
+        notes=dict.fromkeys(rows, "stage 1"),
+        scales={"Teacher": [0.0, size], "Difference": [-size, 0.0]},
+        channels={"Teacher": [3, 9], "Difference": [3, 9]},
+        diverging=["Difference"],
+    )
 
 
 def a_plane() -> Plane:
     decided = {part: numpy.array([[0, 1], [1, 2]], dtype=numpy.int16) for part in ("teacher", "student")}
     return Plane(
-        title="t", says="s 1.", x=numpy.array([-1.0, 1.0]), y=numpy.array([0.0, 2.0]), decisions=decided,
+        title="t",
+        says="s 1.",
+        x=numpy.array([-1.0, 1.0]),
+        y=numpy.array([0.0, 2.0]),
+        decisions=decided,
         lines={part: numpy.array([[0, 0], [1, 1], [numpy.nan] * 2], dtype=numpy.float32) for part in decided},
-        disagreement={"student": numpy.zeros((2, 2), dtype=numpy.int16)}, agreement={"student": 0.875},
-        points=numpy.array([[0.0, 1.0], [0.5, 0.5]]), labels=numpy.array([0, 2]), class_names=["a", "b", "c"],
-        layers=dict.fromkeys(decided, "hidden 1, 4 of 4 neurons"), x_axis="first input", y_axis="second input",
-    )  # fmt: skip
+        disagreement={"student": numpy.zeros((2, 2), dtype=numpy.int16)},
+        agreement={"student": 0.875},
+        points=numpy.array([[0.0, 1.0], [0.5, 0.5]]),
+        labels=numpy.array([0, 2]),
+        class_names=["a", "b", "c"],
+        layers=dict.fromkeys(decided, "hidden 1, 4 of 4 neurons"),
+        x_axis="first input",
+        y_axis="second input",
+    )
 
 
 def a_matrix(far: float = 0.2) -> Matrix:
     values = numpy.array([[0.5 + far, 0.5 - far], [0.5, 0.5]], dtype=numpy.float32)
     return Matrix(
-        title="t", says="s 1.", panels={"SemCKD: each row adds up to 1": values}, rows=["one", "two"], columns=["A", "B"],
-        row_axis="layer of the student", column_axis="layer of the teacher", value_axis="share", low=0.0, high=1.0,
-        spread={"SemCKD: each row adds up to 1": 0.05 * numpy.ones((2, 2))}, centre={"SemCKD: each row adds up to 1": 0.5},
-    )  # fmt: skip
+        title="t",
+        says="s 1.",
+        panels={"SemCKD: each row adds up to 1": values},
+        rows=["one", "two"],
+        columns=["A", "B"],
+        row_axis="layer of the student",
+        column_axis="layer of the teacher",
+        value_axis="share",
+        low=0.0,
+        high=1.0,
+        spread={"SemCKD: each row adds up to 1": 0.05 * numpy.ones((2, 2))},
+        centre={"SemCKD: each row adds up to 1": 0.5},
+    )
 
 
 def some_bars() -> Bars:
     return Bars(
-        title="t", says="s 1.", series={"student": numpy.array([0.8, 0.7]), "never": numpy.array([0.6, 0.6])},
-        categories=["1 ↔ 1", "2 ↔ 2"], category_axis="layers", value_axis="share", low=0.0, high=1.0,
-        parts={"student": "student"}, reference=0.5, reference_says="a coin: 50 %",
-    )  # fmt: skip
+        title="t",
+        says="s 1.",
+        series={"student": numpy.array([0.8, 0.7]), "never": numpy.array([0.6, 0.6])},
+        categories=["1 ↔ 1", "2 ↔ 2"],
+        category_axis="layers",
+        value_axis="share",
+        low=0.0,
+        high=1.0,
+        parts={"student": "student"},
+        reference=0.5,
+        reference_says="a coin: 50 %",
+    )
 
 
 def named(figure: go.Figure, name: str) -> go.Heatmap:
@@ -89,9 +122,15 @@ def test_colours_turn_at_the_centre_wherever_it_lies(dark: bool) -> None:
 
 def test_the_plane_has_one_panel_for_each_network_in_its_colour() -> None:
     figure = plane.draw(a_plane(), dark=False)
-    lines = [trace for trace in figure.data if trace.type == "scatter" and trace.mode == "lines" and trace.xaxis]
+    lines = [
+        trace
+        for trace in figure.data
+        if trace.type == "scatter" and trace.mode == "lines" and trace.xaxis and not trace.fill
+    ]
     assert [trace.line.color for trace in lines] == [theme.COLOURS["teacher"], theme.COLOURS["student"]]
     assert figure.layout.xaxis2.matches == "x"
+    (dot,) = [trace for trace in figure.data if trace.name == "c" and trace.xaxis == "x"]
+    assert (numpy.nanmean(dot.x[:6]), numpy.nanmean(dot.y[:6])) == pytest.approx((0.5, 0.5), abs=1e-5)
     assert "87.5 %" in figure.layout.annotations[1].text
     assert figure.layout.xaxis.title.text == "first input"
     regions = [trace for trace in figure.data if trace.name == "decides"]
@@ -130,7 +169,7 @@ def test_a_film_sends_a_trace_once_and_a_heat_map_in_bytes() -> None:
 
 @pytest.mark.parametrize(
     ("chart", "answer", "count"),
-    [(map_grid, a_grid(), 16), (plane, a_plane(), 12), (matrix, a_matrix(), 4), (bars, some_bars(), 4)],
+    [(map_grid, a_grid(), 16), (plane, a_plane(), 14), (matrix, a_matrix(), 4), (bars, some_bars(), 4)],
 )
 def test_the_csv_has_names_and_every_value(chart: object, answer: object, count: int) -> None:
     names, *lines = chart.rows(answer)  # type: ignore[attr-defined]
