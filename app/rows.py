@@ -78,8 +78,9 @@ def _row(run: Run, catalog: Catalog, now: str) -> Row:
     except RecipeError as error:
         recipe, what = None, str(error)
     history = run.history()
-    started = history.started.time if history.started else run.created
-    taken = history.seconds if history.seconds is not None else max(0.0, history.last - started)
+    taken = history.seconds
+    if taken is None and history.started:
+        taken = max(0.0, history.last - history.started.time)
     return Row(
         id=run.id,
         when=run.created,

@@ -163,7 +163,7 @@ def draw(answer: Plane, *, dark: bool) -> go.Figure:
 
 
 def dots(points: numpy.ndarray, answer: Plane) -> tuple[numpy.ndarray, numpy.ndarray]:
-    """Points (N, 2) as hexagons in one line with gaps, x and y (8 N,): one shape is drawn ten times faster than N marks."""
+    """Points (N, 2) as hexagons in one line with gaps, x and y (8 N,): one shape is drawn much faster than N marks."""
     turns = numpy.arange(7) * numpy.pi / 3
     ring = numpy.stack([numpy.cos(turns), numpy.sin(turns)], axis=1)
     reach = RADIUS * numpy.array([answer.x[-1] - answer.x[0], answer.y[-1] - answer.y[0]])

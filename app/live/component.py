@@ -16,14 +16,14 @@ ADDRESS = f"app/static/plotly.min.js?v={plotly.__version__}"
 
 
 
-def _script(name: str) -> str:
-    return "\n".join((HERE / part).read_text(encoding="utf-8") for part in ("plotly.js", name))
+def _script(*names: str) -> str:
+    return "\n".join((HERE / name).read_text(encoding="utf-8") for name in names)
 
 
 _chart = st.components.v2.component(
-    "kdlab_live", js=_script("live.js"), css=(HERE / "live.css").read_text(encoding="utf-8"), isolate_styles=False
+    "kdlab_live", js=_script("plotly.js", "figure.js", "live.js"), css=_script("live.css"), isolate_styles=False
 )
-_warm = st.components.v2.component("kdlab_warm", js=_script("warm.js"), isolate_styles=False)
+_warm = st.components.v2.component("kdlab_warm", js=_script("plotly.js", "warm.js"), isolate_styles=False)
 
 
 def publish_plotly() -> Path:

@@ -23,16 +23,16 @@ def show() -> None:
         return
     going = run.state() in ("waiting", "running")
     history = state.history_of(run)
+    number = phase_choice(history)
+    if number is None:
+        training(run, history, going=going)
+        return
     places = st.columns([2.9, 0.9, 1.5, 1.5], vertical_alignment="bottom")
     usual = BOUNDARIES if points(history) else MAPS
     section = places[0].segmented_control(
         "What to look at", list(_SHOW), default=usual, key="view", required=True, label_visibility="collapsed",
         bind="query-params",
     ) or usual  # fmt: skip
-    number = phase_choice(history)
-    if number is None:
-        training(run, history, going=going)
-        return
     _SHOW[section](run, history, lambda: state.history_of(run).phases[number], going, places[1:])
 
 

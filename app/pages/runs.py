@@ -27,7 +27,7 @@ def show() -> None:
         _empty()
         return
     st.caption(
-        f"{len(rows)} runs, {size(sum(row.size for row in rows))} on disk. "
+        f"{len(rows)} run{'s' if len(rows) > 1 else ''}, {size(sum(row.size for row in rows))} on disk. "
         "Accuracies are on test pictures, at the end of a run."
     )
     _follow(rows)
@@ -95,7 +95,7 @@ def _several(chosen: list[Row], catalog: Catalog) -> None:
     curves = {row.short_name: student_curve(state.shelf().run(row.id).history()) for row in chosen}
     drawn = {name: curve for name, curve in curves.items() if curve[0]}
     if drawn:
-        st.plotly_chart(compare(drawn, dark=state.dark()), key="runs.compare", config=CONFIG)
+        st.plotly_chart(compare(drawn, dark=state.dark()), key="runs.compare", theme=None, config=CONFIG)
     for name in curves.keys() - drawn.keys():
         st.caption(f"{plain(name)}: its student has no score yet.")
     recipes = {row.short_id: row.recipe for row in chosen if row.recipe is not None}

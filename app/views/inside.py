@@ -123,7 +123,7 @@ def layer_choice(history: History, phase: PhaseTrace, *, into: Sequence[Any], ke
     for place, side in zip(into, ("student", "teacher"), strict=True):
         view = str(lesson[side])
         layers = history.started.roles.get(view.split(":")[0], {}).get("layers", []) if history.started else []
-        names = {-1: "as the run matched them", **{number: _layer(layer) for number, layer in enumerate(layers)}}
+        names = {-1: "automatic", **{number: _layer(layer) for number, layer in enumerate(layers)}}
         found.append(
             place.selectbox(
                 f"Layer of the {side}",

@@ -198,7 +198,7 @@ def _matched(found: Preview) -> None:
         sides = [found.roles.get(view.split(":")[0], {"layers": []})["layers"] for view in (student, teacher)]
         st.plotly_chart(
             matching(sides[0], sides[1], list(pairs), dark=state.dark(), names=(student, teacher)),
-            key=f"plan.matching.{number}", config={**CONFIG, "displayModeBar": False},
+            key=f"plan.matching.{number}", theme=None, config={**CONFIG, "displayModeBar": False},
         )  # fmt: skip
     if len(seen) > 4:
         st.caption(f"… and {len(seen) - 4} more pairs of networks.")

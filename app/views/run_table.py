@@ -43,7 +43,7 @@ def run_table(rows: list[Row]) -> None:
     ]
     number = st.column_config.NumberColumn
     st.dataframe(
-        shown, hide_index=True, width="stretch", key="runs.table", selection_mode="multi-row",
+        shown, hide_index=True, width="stretch", key="runs.table", placeholder="–", selection_mode="multi-row",
         on_select=lambda: _choose(rows), height=min(38 + 35 * max(1, len(rows)), 420),
         column_config={
             "what": st.column_config.TextColumn("data · methods · teacher → student · scheme", width="large"),

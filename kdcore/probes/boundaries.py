@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from kdcore.revive import Revived
 
 MOST_NEURONS = 48
-MOST_POINTS = 400
+MOST_POINTS = 250
 
 
 class Boundaries(Probe):

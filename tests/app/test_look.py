@@ -145,7 +145,7 @@ def test_layers_can_be_chosen(written: Callable[..., Run]) -> None:
     page = open_look(written("pictures").id)
     choice = next(box for box in page.selectbox if box.label == "Layer of the teacher")
     assert [option.split(" · ")[0] for option in choice.options] == [
-        "as the run matched them",
+        "automatic",
         "stage 1",
         "stage 2",
         "stage 3",
