@@ -1,4 +1,4 @@
-"""What a page is, and which there are: every file in app/pages with a `PAGE`."""
+"""What a page is, and which there are: every file in app/screens with a `PAGE`."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ class Page:
 
 @lru_cache(maxsize=1)
 def pages() -> tuple[Page, ...]:
-    """Every page of app/pages, in their order. Raises TypeError for a file without a `PAGE`."""
-    import app.pages as folder
+    """Every page of app/screens, in their order. Raises TypeError for a file without a `PAGE`."""
+    import app.screens as folder
 
     found = []
     for entry in pkgutil.iter_modules(folder.__path__):
         page = getattr(importlib.import_module(f"{folder.__name__}.{entry.name}"), "PAGE", None)
         if not isinstance(page, Page):
-            raise TypeError(f"app/pages/{entry.name}.py has no PAGE = Page(…)")
+            raise TypeError(f"app/screens/{entry.name}.py has no PAGE = Page(…)")
         found.append(page)
     return tuple(sorted(found, key=lambda page: page.order))
 

@@ -37,7 +37,7 @@ def take_up(recipe: Recipe, *, linked: bool = False) -> None:
     write(recipe)
     state.keep("recipe.linked", linked)
     for root in ROOTS:
-        state.forget_widgets(root)
+        state.renew_controls(root)
 
 
 def finished_run(recipe: Recipe) -> Run | None:

@@ -160,10 +160,21 @@ def set_widget(key: str, value: Any) -> None:
     st.session_state[key] = value
 
 
-def forget_widgets(prefix: str) -> None:
-    """Drops the values of all widgets whose key begins so: they start from their defaults again."""
-    for key in [key for key in st.session_state if str(key).startswith(prefix)]:
-        del st.session_state[key]
+def key_of(path: str) -> str:
+    """The key of the control that sets this path: the path itself, numbered anew each time `renew_controls` met it.
+
+    Controls take their value from the recipe and are never written to: a value set from here reaches the browser with
+    one script run only, and if the next run overtakes it, the control shows its lowest value and sends that back.
+    """
+    times = sum(count for prefix, count in kept("renewed", {}).items() if path.startswith(prefix))
+    return f"{path}~{times}" if times else path
+
+
+def renew_controls(prefix: str) -> None:
+    """All controls whose path begins so are drawn as new ones from now on, with the recipe's values."""
+    renewed = dict(kept("renewed", {}))
+    renewed[prefix] = renewed.get(prefix, 0) + 1
+    keep("renewed", renewed)
 
 
 def dark() -> bool:

@@ -43,7 +43,7 @@ EXPERIMENTS: tuple[Experiment, ...] = (
         "soft labels keeps climbing, though the teacher saw the same wrong labels.",
         seconds=5.0,
         icon=":material/blur_on:",
-        recipe=Recipe(training={"teacher_epochs": 20}),
+        recipe=Recipe(),
     ),
     Experiment(
         key="few-labels",
@@ -56,7 +56,7 @@ EXPERIMENTS: tuple[Experiment, ...] = (
             data=Pick("digits", {"labelled": 0.09}),
             teacher=_TEACHER,
             methods=(Part(Pick("ce")), Part(Pick("kd"))),
-            training={"teacher_epochs": 20, "teacher_rate": 0.005},
+            training={"teacher_rate": 0.005},
         ),
     ),
     Experiment(
@@ -70,7 +70,7 @@ EXPERIMENTS: tuple[Experiment, ...] = (
             data=Pick("digits", {"hidden_class": 3}),
             teacher=_TEACHER,
             methods=(Part(Pick("kd", {"temperature": 8.0})),),
-            training={"teacher_epochs": 20, "teacher_rate": 0.005},
+            training={"teacher_rate": 0.005},
         ),
     ),
     Experiment(

@@ -38,6 +38,8 @@ class Method(Spec, nn.Module, ABC):
     """A sane weight beside cross-entropy at this lab's scale."""
     rests: ClassVar[bool]
     """Whether the loss is zero when both networks saw the same (and learned parts are the identity)."""
+    holds: ClassVar[bool] = False
+    """Whether a factor made from the student is held fixed, so that the gradient is not the slope of the value."""
     matches: ClassVar[Matching] = "nothing"
     prefers: ClassVar[Literal["middle", "last"]] = "middle"
     """Which student layer the automatic pairing takes when `matches` is "one"."""

@@ -32,7 +32,7 @@ class Training(Spec):
     epochs: int = knob(
         30, 1, 1000, help="Passes of the student, and of the student alone, over its pictures.", unit="epochs"
     )
-    teacher_epochs: int = knob(12, 0, 1000, help="Passes of the teacher over its pictures.", unit="epochs")
+    teacher_epochs: int = knob(20, 0, 1000, help="Passes of the teacher over its pictures.", unit="epochs")
     batch: int = knob(128, 2, 4096, help="Pictures in one step.", unit="pictures", scale="log")
     rate: float = knob(0.01, 1e-6, 10.0, help="Learning rate of the student.", scale="log")
     teacher_rate: float = knob(0.002, 1e-6, 10.0, help="Learning rate of the teacher.", scale="log")

@@ -15,7 +15,6 @@ STATIC = HERE.parent / "static"
 ADDRESS = f"app/static/plotly.min.js?v={plotly.__version__}"
 
 
-
 def _script(*names: str) -> str:
     return "\n".join((HERE / name).read_text(encoding="utf-8") for name in names)
 

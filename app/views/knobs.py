@@ -49,40 +49,33 @@ def label_of(entry: Knob) -> str:
     return words if not entry.unit or entry.unit.lower() in words.lower() else f"{words} ({entry.unit})"
 
 
-def settle(path: str, shown: Any) -> None:
-    """Gives a control that is not on the page yet the value that it shall show."""
-    if state.widget(path) is None:
-        state.set_widget(path, shown)
-
-
 def _draw(entry: Knob, path: str, shown: Any) -> Any:
-    label, about = label_of(entry), entry.help
+    label, about, key = label_of(entry), entry.help, state.key_of(path)
     dial = dial_of(entry)
     if dial == "toggle":
-        settle(path, shown)
-        return st.toggle(label, key=path, help=about)
+        return st.toggle(label, shown, key=key, help=about)
     if dial == "choice":
-        settle(path, shown)
         if len(entry.choices) <= 4 and sum(map(len, entry.choices)) < 28:
-            return st.segmented_control(label, entry.choices, key=path, help=about, required=True) or shown
-        return st.selectbox(label, entry.choices, key=path, help=about)
+            return (
+                st.segmented_control(label, entry.choices, default=shown, key=key, help=about, required=True) or shown
+            )
+        return st.selectbox(label, entry.choices, entry.choices.index(shown), key=key, help=about)
     if dial == "text":
-        settle(path, shown)
-        return st.text_input(label, key=path, help=about, max_chars=200)
+        return st.text_input(label, shown, key=key, help=about, max_chars=200)
     if dial == "marks":
-        kind = int if entry.kind == "int" else float
-        marks = [kind(mark) for mark in steps_of(entry, shown, entry.default, state.widget(path) or shown)]
-        settle(path, shown)
-        return st.select_slider(label, marks, key=path, help=about, format_func=_written)
+        kind: type[int] | type[float] = int if entry.kind == "int" else float
+        marks = [kind(mark) for mark in steps_of(entry, shown, entry.default, state.widget(key) or shown)]
+        return st.select_slider(label, marks, kind(shown), key=key, help=about, format_func=_written)
     kind = int if entry.kind == "int" else float
     low = None if entry.low is None else kind(entry.low)
     high = None if entry.high is None else kind(entry.high)
-    settle(path, kind(shown))
     if dial == "slider":
         step = 1 if entry.kind == "int" else _step(float(low or 0), float(high or 1))
-        return st.slider(label, low, high, step=step, key=path, help=about)
+        return st.slider(label, low, high, kind(shown), step=step, key=key, help=about)
     whole = 1 if entry.kind == "int" else None
-    return st.number_input(label, low, high, step=whole, key=path, help=about, format=None if whole else "%g")
+    return st.number_input(
+        label, low, high, kind(shown), step=whole, key=key, help=about, format=None if whole else "%g"
+    )
 
 
 def _step(low: float, high: float) -> float:

@@ -8,7 +8,7 @@ import streamlit as st
 
 from app import state
 from app.draft import without_setting
-from app.views.knobs import explain, plain, settle
+from app.views.knobs import explain, plain
 from app.words import MATCHES, gloss
 from kdcore.cards import Card
 from kdcore.check import Fault
@@ -35,15 +35,13 @@ def pairs(recipe: Recipe, number: int, card: Card, faults: list[Fault], plan: Pr
             card.facts["matches"], card.facts["prefers"],
             student=[layer["shape"] for layer in student], teacher=[layer["shape"] for layer in teacher],
         )  # fmt: skip
-    settle(f"{path}.own", part.pairs is not None)
     own = st.toggle(
-        "Choose the layers myself", key=f"{path}.own",
+        "Choose the layers myself", part.pairs is not None, key=state.key_of(f"{path}.own"),
         help=f"{card.title} matches {MATCHES[card.facts['matches']]}. Off: by resolution first, depth second.\n\n"
         + gloss("hint layer", "guided layer"),
     )  # fmt: skip
     explain(faults, path)
     if not own:
-        state.forget_widgets(f"{path}.chosen")
         _say(found, student, teacher)
         return recipe if part.pairs is None else without_setting(recipe, path)
     if not student and part.pairs is None:
@@ -54,11 +52,11 @@ def pairs(recipe: Recipe, number: int, card: Card, faults: list[Fault], plan: Pr
     said = {name_of(pair, student, teacher): pair for pair in options}
     before = [name for name, pair in said.items() if pair in present]
     if card.facts["matches"] == "one":
-        settle(f"{path}.chosen", before[0] if before else next(iter(said)))
-        names = [st.selectbox("Student layer ↔ teacher layer", list(said), key=f"{path}.chosen")]
+        first = list(said).index(before[0]) if before else 0
+        names = [st.selectbox("Student layer ↔ teacher layer", list(said), first, key=state.key_of(f"{path}.chosen"))]
     else:
-        settle(f"{path}.chosen", before)
-        names = st.multiselect("Student layers ↔ teacher layers", list(said), key=f"{path}.chosen")
+        key = state.key_of(f"{path}.chosen")
+        names = st.multiselect("Student layers ↔ teacher layers", list(said), before, key=key)
     chosen = tuple(said[name] for name in names if name in said)
     if not chosen:
         st.error("Choose at least one pair, or let the lab choose.", icon=":material/error:")

@@ -9,7 +9,7 @@ import streamlit as st
 from app import state
 from app.draft import PARTS, title_of, weight_of, with_method, without_method, without_setting
 from app.starting import take_up, write
-from app.views.knobs import explain, knob, plain, settle
+from app.views.knobs import explain, knob, plain
 from app.views.pair_picker import pairs
 from app.words import FAMILIES, MATCHES, gloss
 from kdcore.cards import Card, Catalog
@@ -66,11 +66,13 @@ def _entry(
     cards = catalog.folders[PARTS[part]]
     present = getattr(recipe, part).key
     shown = present if present in cards else next(iter(cards))
-    settle(part, shown)
-    chosen = st.selectbox(label, list(cards), key=part, format_func=lambda key: cards[key].title, help=help or None)
+    chosen = st.selectbox(
+        label, list(cards), list(cards).index(shown), key=state.key_of(part),
+        format_func=lambda key: cards[key].title, help=help or None,
+    )  # fmt: skip
     if chosen != shown:
         recipe = recipe.with_setting(part, chosen)
-        state.forget_widgets(f"{part}.")
+        state.renew_controls(f"{part}.")
     elif present not in cards:
         explain(faults, part)
         return recipe
@@ -126,9 +128,8 @@ def _methods(recipe: Recipe, catalog: Catalog, faults: list[Fault], layers: Prev
                 continue
             with weighed:
                 before = weight_of(part, catalog)
-                settle(f"{path}.weight", before)
                 after = st.number_input(
-                    "Weight", 0.0, 1e7, key=f"{path}.weight", format="%g",
+                    "Weight", 0.0, 1e7, before, key=state.key_of(f"{path}.weight"), format="%g",
                     step=max(0.1, float(card.facts["weight"]) / 10),
                     help=f"Factor of this method in the sum; {card.facts['weight']:g} is sane here. 0 only watches it.",
                 )  # fmt: skip
@@ -167,7 +168,7 @@ def _put_in(recipe: Recipe, key: str) -> None:
 
 def _take_out(recipe: Recipe, number: int) -> None:
     write(without_method(recipe, number))
-    state.forget_widgets("methods.")
+    state.renew_controls("methods.")
 
 
 def _budget(recipe: Recipe, faults: list[Fault]) -> Recipe:
@@ -176,10 +177,9 @@ def _budget(recipe: Recipe, faults: list[Fault]) -> Recipe:
         with left if number % 2 == 0 else right:
             before = recipe.training.get(name, entry.default)
             recipe = _changed(recipe, f"training.{name}", before, knob(entry, f"training.{name}", before, faults))
-    settle("seed", recipe.seed)
     with left:
         seed = st.number_input(
-            "Seed", 0, 2**31 - 1, key="seed", step=1,
+            "Seed", 0, 2**31 - 1, recipe.seed, key=state.key_of("seed"), step=1,
             help="Where chance starts: split, noise, first weights, order. Another seed shows how much was luck.",
         )  # fmt: skip
     return _changed(recipe, "seed", recipe.seed, seed)

@@ -78,7 +78,7 @@ def written(shelf: Shelf, told: dict[str, list[Event]], monkeypatch: pytest.Monk
 
 
 def look() -> None:
-    from app.pages.look import show
+    from app.screens.look import show
 
     show()
 

@@ -23,7 +23,7 @@ def cards(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> Catalog:
 
 
 def page() -> None:
-    from app.pages import methods
+    from app.screens import methods
 
     methods.show()
 

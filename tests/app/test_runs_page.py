@@ -34,7 +34,7 @@ def gone(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict]
 
 
 def page() -> None:
-    from app.pages import runs
+    from app.screens import runs
 
     runs.show()
 

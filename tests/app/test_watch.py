@@ -24,7 +24,7 @@ Story = Callable[..., Iterator[Event]]
 
 
 def watch() -> None:
-    from app.pages.watch import show
+    from app.screens.watch import show
 
     show()
 

@@ -9,7 +9,7 @@ import torch
 
 from .fixture import METHODS, both, loss, made
 
-VARIANTS = [(key, {}) for key in METHODS] + [
+VARIANTS = [(key, {}) for key, method in METHODS.items() if not method.holds] + [
     ("logit_regression", {"center": True}),
     ("label_smoothing", {"variant": "km1"}),
     ("at", {"form": "paper"}),
@@ -19,6 +19,11 @@ VARIANTS = [(key, {}) for key in METHODS] + [
     ("nst", {"kernel": "gaussian"}),
     ("ab", {"reduction": "sum"}),
     ("semckd", {"row": "batch"}),
+    ("tfkd_reg", {"form": "repo"}),
+    ("ls_kd", {"spread": "paper"}),
+    ("fsp", {"pooling": "max"}),
+    ("cc", {"variant": "pairs"}),
+    ("cc", {"order": 5}),
 ]
 
 
