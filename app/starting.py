@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import NoReturn
-
 from app import state
 from kdcore.experiments import DEFAULT
 from kdcore.recipe import Recipe
@@ -48,9 +46,9 @@ def finished_run(recipe: Recipe) -> Run | None:
     return None
 
 
-def start(recipe: Recipe) -> NoReturn:
-    """Hands the recipe to a worker and opens Watch on the run; an equal one that is there already is shown instead.
+def start(recipe: Recipe) -> str:
+    """Hands the recipe to a worker; the run's id. An equal run that is there already is given back instead.
 
     Raises LaunchError with a sentence.
     """
-    state.go("watch", run=state.desk().launch(recipe))
+    return state.desk().launch(recipe)

@@ -1,4 +1,4 @@
-"""Distances between all images of a batch."""
+"""Relations between all images of a batch, layer by layer: any two layers fit, whatever their channels and planes."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from torch import Tensor
 
 from kdcore.geometry import inner
 from kdcore.response import at_least_float
+from kdcore.vocabulary import Seen
 
 
 def squared_distances(features: Tensor) -> Tensor:
@@ -23,3 +24,13 @@ def squared_distances(features: Tensor) -> Tensor:
     lengths = rows.square().sum(dim=1)
     apart = (lengths.unsqueeze(1) + lengths.unsqueeze(0) - 2.0 * inner(rows, rows)).clamp(min=0.0)
     return apart * (1.0 - torch.eye(len(rows), dtype=rows.dtype, device=rows.device))
+
+
+def matched_maps(student: Seen, teacher: Seen) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+    """Both sides' maps as they are, pair by pair. Raises ValueError when the sides differ in number."""
+    if not student.maps or len(student.maps) != len(teacher.maps):
+        raise ValueError(
+            f"{len(student.maps)} student layers stand beside {len(teacher.maps)} teacher layers; "
+            "layers matched pair by pair are equally many, and at least one"
+        )
+    return student.maps, teacher.maps

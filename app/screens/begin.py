@@ -22,6 +22,10 @@ from kdcore.recipe import Recipe, RecipeError
 
 def show() -> None:
     """The page."""
+    handed = state.kept("begin.handed", "")
+    if handed:
+        state.keep("begin.handed", "")
+        state.go("watch", run=handed)
     catalog = state.catalog()
     recipe = _draft(catalog)
     _welcome()
@@ -64,17 +68,19 @@ def _welcome() -> None:
     )
     done = finished_run(DEFAULT.recipe)
     with st.container(horizontal=True, vertical_alignment="center"):
-        pressed = st.button(
+        st.button(
             "See the first experiment" if done else "Start the first experiment", type="primary", key="start",
-            icon=":material/visibility:" if done else ":material/play_arrow:",
+            icon=":material/visibility:" if done else ":material/play_arrow:", on_click=_start, args=(DEFAULT.recipe,),
         )  # fmt: skip
         _recorded()
         st.caption(
             "It has run to the end here already; another seed is one click away below." if done
             else f"Digits with 60 % wrong labels, about {DEFAULT.seconds:.0f} s on a small computer."
         )  # fmt: skip
-    if pressed:
-        _start(DEFAULT.recipe)
+    refused = state.kept("begin.refused", "")
+    if refused:
+        state.keep("begin.refused", "")
+        st.error(f"It could not be started: {plain(refused)}", icon=":material/error:")
 
 
 def _recorded() -> None:
@@ -91,8 +97,9 @@ def _linked(recipe: Recipe, catalog: Catalog) -> None:
         st.markdown(f":material/link: **This link brought a recipe**: {plain(sentence(recipe, catalog))}")
         with st.container(horizontal=True, vertical_alignment="center"):
             wrong = faults(recipe, catalog)
-            if st.button("Start it", key="linked.start", type="primary", disabled=bool(wrong)):
-                _start(recipe)
+            st.button(
+                "Start it", key="linked.start", type="primary", disabled=bool(wrong), on_click=_start, args=(recipe,)
+            )
             st.caption(
                 f"It cannot start: {plain(wrong[0].text)}."
                 if wrong
@@ -102,12 +109,8 @@ def _linked(recipe: Recipe, catalog: Catalog) -> None:
 
 def _ready_made() -> None:
     finished = {experiment.key for experiment in EXPERIMENTS if finished_run(experiment.recipe)}
-    chosen = experiment_cards(EXPERIMENTS, finished=finished)
-    if chosen is None:
-        return
-    wish, experiment = chosen
-    if wish == "start":
-        _start(experiment.recipe)
+    experiment = experiment_cards(EXPERIMENTS, finished=finished, start=_start)
+    if experiment is None:
         return
     take_up(experiment.recipe)
     state.recipe_to_address(experiment.recipe)
@@ -144,19 +147,18 @@ def _start_panel(recipe: Recipe, wrong: list[Fault], catalog: Catalog) -> None:
         if done is not None:
             if st.button("Open the finished run", type="primary", key="own.open", icon=":material/visibility:"):
                 state.go("watch", run=done.id)
-            if st.button("Run again with another seed", key="own.again", help="A second seed shows how much was luck."):
-                again = recipe
-                while finished_run(again) is not None:
-                    again = again.replace(seed=again.seed + 1)
-                _start(again)
-        elif st.button(
-            "Start this distillation",
-            type="primary",
-            key="own.start",
-            icon=":material/play_arrow:",
-            disabled=bool(wrong),
-        ):
-            _start(recipe)
+            again = recipe
+            while finished_run(again) is not None:
+                again = again.replace(seed=again.seed + 1)
+            st.button(
+                "Run again with another seed", key="own.again", help="A second seed shows how much was luck.",
+                on_click=_start, args=(again,),
+            )  # fmt: skip
+        else:
+            st.button(
+                "Start this distillation", type="primary", key="own.start", icon=":material/play_arrow:",
+                disabled=bool(wrong), on_click=_start, args=(recipe,),
+            )  # fmt: skip
         with st.popover("Link", icon=":material/link:", key="own.link"):
             st.caption("Opens this page filled in like this; it never starts anything by itself.")
             st.code(state.address("begin", recipe=recipe.to_text()), language=None, wrap_lines=True)
@@ -171,7 +173,8 @@ def _start_panel(recipe: Recipe, wrong: list[Fault], catalog: Catalog) -> None:
 
 
 def _start(recipe: Recipe) -> None:
+    """What a start button does, before anything is drawn: the run begins while the page is still changing."""
     try:
-        start(recipe)
+        state.keep("begin.handed", start(recipe))
     except LaunchError as error:
-        st.error(f"It could not be started: {plain(str(error))}", icon=":material/error:")
+        state.keep("begin.refused", str(error))

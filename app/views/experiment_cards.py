@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import streamlit as st
 
 from kdcore.experiments import Experiment
+from kdcore.recipe import Recipe
 
 
-def experiment_cards(experiments: tuple[Experiment, ...], *, finished: set[str]) -> tuple[str, Experiment] | None:
-    """Draws the cards; gives back ("start" or "settings", experiment) when one was asked for.
+def experiment_cards(
+    experiments: tuple[Experiment, ...], *, finished: set[str], start: Callable[[Recipe], None]
+) -> Experiment | None:
+    """Draws the cards; gives back the experiment whose settings were asked for.
 
-    `finished`: keys of those that have run to the end here already.
+    `finished`: keys of those that have run to the end here already. `start` is called with a recipe before a redraw.
     """
     chosen = None
     for experiment, place in zip(experiments, st.columns(len(experiments), gap="small"), strict=True):
@@ -20,20 +25,21 @@ def experiment_cards(experiments: tuple[Experiment, ...], *, finished: set[str])
                 st.caption(experiment.watch)
             done = experiment.key in finished
             with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-                if st.button(
+                st.button(
                     "See result" if done else "Start",
                     key=f"start.{experiment.key}",
                     icon=":material/visibility:" if done else ":material/play_arrow:",
                     help="It has run to the end here already." if done else None,
-                ):
-                    chosen = ("start", experiment)
+                    on_click=start,
+                    args=(experiment.recipe,),
+                )
                 if st.button(
                     "Settings",
                     key=f"settings.{experiment.key}",
                     type="tertiary",
                     help="Fills in the form below; nothing starts.",
                 ):
-                    chosen = ("settings", experiment)
+                    chosen = experiment
                 if not done:
                     st.caption(f"about {experiment.seconds:.0f} s")
     return chosen

@@ -89,7 +89,5 @@ class CorrelationCongruence(Method):
         """How images resemble each other, (N, N), or with variant pairs the embeddings, (N, D)."""
         if self.variant == "pairs":
             return [at_least_float(self.embed(at_least_float(student.embedding)))], [at_least_float(teacher.embedding)]
-        ours, theirs = (
-            resemblance(seen.embedding, gamma=self.gamma, order=self.order) for seen in (student, teacher)
-        )
+        ours, theirs = (resemblance(seen.embedding, gamma=self.gamma, order=self.order) for seen in (student, teacher))
         return [ours], [theirs]

@@ -62,6 +62,16 @@ class ContrastiveDistillation(Method):
     weight = 0.3
     rests = False
     reads = ("labels", "embedding")
+    student_memory: Tensor
+    """(M, features), the student's direction of each training image; likewise `teacher_memory`."""
+    teacher_memory: Tensor
+    student_scale: Tensor
+    """(), Z: what the student's scores are divided by; likewise `teacher_scale`."""
+    teacher_scale: Tensor
+    classes: Tensor
+    """(M,) labels as they went by, -1 where none is known."""
+    met: Tensor
+    """(M,) whether the image has gone by."""
     features: int = knob(128, 4, 512, help="Length of the directions that are compared.", scale="log")
     negatives: int = knob(16384, 1, 65536, help="How many negatives an image counts as having (m).", scale="log")
     temperature: float = knob(0.07, 0.02, 1.0, help="Lower: only the most similar candidates matter.", scale="log")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -80,7 +82,9 @@ class SolutionFlow(Method):
         )
 
     def forward(self, student: Seen, teacher: Seen, batch: Batch) -> Terms:
-        flows = [(ours - theirs).square().mean(dim=(1, 2)) for ours, theirs in zip(*self.view(student, teacher))]
+        flows = [
+            (ours - theirs).square().mean(dim=(1, 2)) for ours, theirs in zip(*self.view(student, teacher), strict=True)
+        ]
         return {"fsp": torch.stack(flows).sum(dim=0)}
 
     def view(self, student: Seen, teacher: Seen) -> tuple[list[Tensor], list[Tensor]]:
@@ -93,9 +97,11 @@ class SolutionFlow(Method):
                 f"{len(student.maps)} student layers stand beside {len(teacher.maps)} teacher layers; "
                 "fsp compares how a layer turns into the next: match two pairs of layers or more"
             )
-        ours = [connector(layer) for connector, layer in zip(self.connectors, student.maps, strict=True)]
+        ours = [
+            connector(at_least_float(layer)) for connector, layer in zip(self.connectors, student.maps, strict=True)
+        ]
         return self.flows(ours), self.flows(list(teacher.maps))
 
     def flows(self, maps: list[Tensor]) -> list[Tensor]:
         """From each layer to the next, (N, c, c')."""
-        return [flow(shallow, deep, self.pooling) for shallow, deep in zip(maps, maps[1:], strict=False)]
+        return [flow(shallow, deep, self.pooling) for shallow, deep in pairwise(maps)]

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from kdcore.geometry import gram, root, unit
 from kdcore.method import Method
-from kdcore.pairwise import squared_distances
+from kdcore.pairwise import matched_maps, squared_distances
 from kdcore.response import at_least_float
 from kdcore.spec import knob
 from kdcore.vocabulary import Batch, Paper, Seen, Terms
@@ -45,7 +45,8 @@ class InformationFlow(Method):
     title = "Information flow (HKD)"
     family = "relation"
     formula = (
-        r"\sum_l \frac{\alpha_l}{N^2} \sum_{k \in \{\cos, t\}} \sum_{ij} \left(p^{T,k,l}_{j|i} - p^{S,k,l}_{j|i}\right) "
+        r"\sum_l \frac{\alpha_l}{N^2} \sum_{k \in \{\cos, t\}} \sum_{ij} "
+        r"\left(p^{T,k,l}_{j|i} - p^{S,k,l}_{j|i}\right) "
         r"\log \frac{p^{T,k,l}_{j|i}}{p^{S,k,l}_{j|i}}, \quad \alpha_L = 1, \; \alpha_{l<L} = \alpha_0 \delta^{e}"
     )
     paper = Paper(
@@ -91,12 +92,8 @@ class InformationFlow(Method):
 
         Raises ValueError when the sides differ in number.
         """
-        if not student.maps or len(student.maps) != len(teacher.maps):
-            raise ValueError(
-                f"{len(student.maps)} student layers stand beside {len(teacher.maps)} teacher layers; "
-                "layers matched pair by pair are equally many, and at least one"
-            )
         ours, theirs = (
-            [kernel(layer) for layer in seen.maps for kernel in (by_angle, by_distance)] for seen in (student, teacher)
+            [kernel(layer) for layer in side for kernel in (by_angle, by_distance)]
+            for side in matched_maps(student, teacher)
         )
         return ours, theirs

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor
 
 from kdcore.geometry import NOTHING
 from kdcore.method import Method
-from kdcore.pairwise import squared_distances
+from kdcore.pairwise import matched_maps, squared_distances
 from kdcore.response import at_least_float
 from kdcore.spec import knob
 from kdcore.vocabulary import Batch, Paper, Seen, Terms
@@ -77,16 +79,12 @@ class RelationshipGraph(Method):
         if len(ours) > 1:
             changes = [
                 (change(*mine) - change(*yours)).square()
-                for mine, yours in zip(zip(ours, ours[1:], strict=False), zip(theirs, theirs[1:], strict=False), strict=True)
+                for mine, yours in zip(pairwise(ours), pairwise(theirs), strict=True)
             ]
             terms["transformation"] = self.transformation * torch.stack(changes).mean(dim=0)
         return terms
 
     def view(self, student: Seen, teacher: Seen) -> tuple[list[Tensor], list[Tensor]]:
         """The edges of each pair of layers, (N, N). Raises ValueError when the sides differ in number."""
-        if not student.maps or len(student.maps) != len(teacher.maps):
-            raise ValueError(
-                f"{len(student.maps)} student layers stand beside {len(teacher.maps)} teacher layers; "
-                "layers matched pair by pair are equally many, and at least one"
-            )
-        return [edges(layer) for layer in student.maps], [edges(layer) for layer in teacher.maps]
+        ours, theirs = matched_maps(student, teacher)
+        return [edges(layer) for layer in ours], [edges(layer) for layer in theirs]

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from kdcore.geometry import unit
+from kdcore.geometry import root, unit
 from kdcore.method import Method
 from kdcore.response import at_least_float, soft_kl
 from kdcore.spec import knob
 from kdcore.vocabulary import Batch, Paper, Seen, Terms
+
+MARGIN = 1e-7
+"""Added to standard deviations, as the authors have it."""
 
 
 def standardised(logits: Tensor, *, freedom: int) -> Tensor:
@@ -17,14 +20,16 @@ def standardised(logits: Tensor, *, freedom: int) -> Tensor:
     The variance is divided by C minus `freedom`, which is 1 (unbiased) or 0. In float32 at least.
     """
     logits = at_least_float(logits)
-    return unit(logits - logits.mean(dim=1, keepdim=True)) * (logits.shape[1] - freedom) ** 0.5
+    centred, classes = logits - logits.mean(dim=1, keepdim=True), logits.shape[1] - freedom
+    spread = root(centred.square().sum(dim=1, keepdim=True) / classes)
+    return unit(centred) * (classes**0.5 * spread / (spread + MARGIN))
 
 
 class StandardisedLogits(Method):
     """Match the teacher's soft targets after standardising both sides' logits, image by image.
 
-    A small student need not shout as loud as its teacher: only how the classes lie relative to each other is taught, and
-    a temperature means the same for both.
+    A small student need not shout as loud as its teacher: only how the classes lie relative to each other is taught,
+    and a temperature means the same for both.
     """
 
     title = "Logit standardisation (LS-KD)"

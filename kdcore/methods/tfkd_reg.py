@@ -13,13 +13,13 @@ from kdcore.spec import knob
 from kdcore.vocabulary import Batch, Paper, Seen, Terms
 
 
-def virtual_teacher(labels: Tensor, *, classes: int, correct: float) -> Tensor:
+def virtual_teacher(labels: Tensor, *, classes: int, correct: float, dtype: torch.dtype) -> Tensor:
     """Log-probabilities of a teacher that gives `correct` to the label and shares the rest, (N,) -> (N, C).
 
     Labels of -1 are read as class 0: whoever calls takes these images out.
     """
     wrong = math.log((1.0 - correct) / (classes - 1))
-    found = torch.full((len(labels), classes), wrong, device=labels.device)
+    found = torch.full((len(labels), classes), wrong, dtype=dtype, device=labels.device)
     return found.scatter(1, labels.clamp(min=0).unsqueeze(1), math.log(correct))
 
 
@@ -63,7 +63,7 @@ class TeacherFree(Method):
 
     def forward(self, student: Seen, teacher: Seen, batch: Batch) -> Terms:
         logits = at_least_float(student.logits)
-        virtual = virtual_teacher(batch.labels, classes=logits.shape[1], correct=self.correct).to(logits.dtype)
+        virtual = virtual_teacher(batch.labels, classes=logits.shape[1], correct=self.correct, dtype=logits.dtype)
         if self.form == "paper":
             losses = soft_kl(logits, virtual, self.temperature)
         else:
