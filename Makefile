@@ -3,7 +3,7 @@ PYTHON ?= python3
 PORT ?= 8501
 BIN := .venv/bin
 
-.PHONY: app test check lint types bench clean
+.PHONY: app test check lint types bench record clean
 
 app: .venv/app.done
 	$(BIN)/streamlit run app/main.py --server.port $(PORT)
@@ -36,3 +36,14 @@ bench: .venv/test.done
 
 clean:
 	rm -rf .venv .pytest_cache .ruff_cache .mypy_cache
+
+# The finished runs that a first visitor sees: recorded by this code from assets/recipes.
+record: .venv/app.done
+	rm -rf assets/recorded assets/.recording
+	for recipe in assets/recipes/*.json; do \
+		OMP_NUM_THREADS=1 $(BIN)/python -m kdcore run $$recipe --root assets/.recording || exit 1; done
+	mkdir -p assets/recorded
+	for run in assets/.recording/????????????????; do \
+		mkdir -p assets/recorded/$$(basename $$run) && \
+		cp -r $$run/recipe.json $$run/events.jsonl $$run/snapshots assets/recorded/$$(basename $$run)/; done
+	rm -rf assets/.recording

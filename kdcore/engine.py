@@ -329,6 +329,9 @@ def silent_terms(stage: Stage, phase: Phase, running: PhaseRun) -> list[str]:
             if lesson.teacher is None:
                 continue
             for name, values in running.terms(turn, lesson, places).items():
+                method, term = name.split(".", 1)
+                if term in lesson.objective.methods[method].own_terms:  # type: ignore[operator]
+                    continue
                 gradients = torch.autograd.grad(values.mean(), learned, retain_graph=True, allow_unused=True)
                 if all(gradient is None or float(gradient.abs().max()) < 1e-12 for gradient in gradients):
                     found.append(

@@ -33,6 +33,15 @@ def unit(vectors: Tensor, *, dim: int = -1) -> Tensor:
     return vectors * (torch.where(there, squares, 1.0).rsqrt() * there)
 
 
+def softened(vectors: Tensor, *, least: float, dim: int = -1) -> Tensor:
+    """The vectors along `dim` divided by their length plus `least`, as some public code guards against zero.
+
+    Unlike there, a zero vector gets no gradient.
+    """
+    length = root(vectors.square().sum(dim=dim, keepdim=True))
+    return unit(vectors, dim=dim) * (length / (length + least))
+
+
 def inner(one: Tensor, other: Tensor) -> Tensor:
     """Inner products of all rows, (…, a, d) x (…, b, d) -> (…, a, b), in full precision even under autocast.
 

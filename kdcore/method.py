@@ -46,6 +46,8 @@ class Method(Spec, nn.Module, ABC):
     reads: ClassVar[tuple[Reads, ...]]
     """What it uses of either side; the engine keeps only that of a cached teacher."""
     needs_teacher: ClassVar[bool] = True
+    own_terms: ClassVar[tuple[str, ...]] = ()
+    """Terms that train only the method's own parts (an autoencoder's reconstruction) and never the student."""
 
     def build(self, student: Seen, teacher: Seen, images: int) -> None:
         """Make learned parts from the shapes seen. `images` is the size of the training set. Called once."""

@@ -155,7 +155,6 @@ class Losses(Between):
     def __init__(self, stage: Stage) -> None:
         self.stage = stage
         self.names = _names(stage.recipe.methods)
-        self.shapes: dict[str, Seen] = {}
 
     def alone(self, student: str) -> Lesson:
         objective = Objective(
@@ -194,7 +193,10 @@ class Losses(Between):
             places = (
                 int(self.stage.data.teacher_train.index.max()) + 1
             )  # Batch.index is a place in the whole loaded set
-            objective.build(student_seen, teacher_seen, places)
+            try:
+                objective.build(student_seen, teacher_seen, places)
+            except ValueError as error:
+                raise RecipeError("methods", str(error)) from error
         return Lesson(student, teacher, objective.to(self.stage.device), "knowledge", share)
 
     def _chosen(self, *, needs_teacher: bool) -> list[tuple[str, Part, Method, float]]:
@@ -207,10 +209,8 @@ class Losses(Between):
         return found
 
     def _seen(self, view: str) -> Seen:
-        role = view.partition(":")[0]
-        if role not in self.shapes:
-            self.shapes[role] = glimpse(self.stage, role, self.stage.data.train)
-        return self.stage.view(view, self.shapes)
+        role = view.partition(":")[0]  # looked at afresh: a method may measure the teacher as it is by then
+        return self.stage.view(view, {role: glimpse(self.stage, role, self.stage.data.train)})
 
 
 def _names(parts: tuple[Part, ...]) -> list[str]:

@@ -53,7 +53,8 @@ class ContrastiveDistillation(Method):
         " Here 0.3, by measurement: on small pictures its gradient is then 0.6 to 0.7 times cross-entropy's."
     )
     pitfalls = (
-        "In its first epoch an image meets the random entry that the memory began with, not the teacher's view.",
+        "In its first epoch an image meets the random entry that the memory began with, not the teacher's view: the "
+        "loss rises for an epoch or two before it falls.",
         "Images without a known label count as negatives even where they are of the same class.",
         "The memory has two entries of `features` numbers for each training image, also in every snapshot: 61 MB for "
         "60,000 images at 128. A step scores the batch against all of it.",

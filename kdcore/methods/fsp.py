@@ -36,6 +36,15 @@ def flow(shallow: Tensor, deep: Tensor, pooling: str) -> Tensor:
     return inner(ours, theirs) / ours.shape[2]
 
 
+def check_layers(student: Seen, teacher: Seen) -> None:
+    """Raises ValueError for fewer than two matched layers, or sides that differ in number."""
+    if len(student.maps) < 2 or len(student.maps) != len(teacher.maps):
+        raise ValueError(
+            f"{len(student.maps)} student layers stand beside {len(teacher.maps)} teacher layers; "
+            "fsp compares how a layer turns into the next: match two pairs of layers or more"
+        )
+
+
 class SolutionFlow(Method):
     """Let features turn into the next layer's features as they do in the teacher.
 
@@ -77,6 +86,7 @@ class SolutionFlow(Method):
     pooling: str = knob("average", choices=("average", "max"), help="How the larger of two planes is made smaller.")
 
     def build(self, student: Seen, teacher: Seen, images: int) -> None:
+        check_layers(student, teacher)
         self.connectors = nn.ModuleList(
             linear_connector(ours, theirs) for ours, theirs in zip(student.maps, teacher.maps, strict=True)
         )
@@ -92,11 +102,7 @@ class SolutionFlow(Method):
 
         Raises ValueError for fewer than two layers, or sides that differ in number.
         """
-        if len(student.maps) < 2 or len(student.maps) != len(teacher.maps):
-            raise ValueError(
-                f"{len(student.maps)} student layers stand beside {len(teacher.maps)} teacher layers; "
-                "fsp compares how a layer turns into the next: match two pairs of layers or more"
-            )
+        check_layers(student, teacher)
         ours = [
             connector(at_least_float(layer)) for connector, layer in zip(self.connectors, student.maps, strict=True)
         ]

@@ -100,7 +100,10 @@ def test_the_student_learns_and_the_teacher_does_not(key):
 def test_learned_parts_learn(key):
     student, teacher, batch = both(key, 5, dtype=torch.float64)
     method = made(key, student, teacher).train()
-    loss(method(student, teacher, batch)).backward()
+    optimizer = torch.optim.SGD(method.parameters(), lr=0.1)
+    for _ in range(2):  # what stands before a part that starts at zero learns from the second step on
+        loss(method(student, teacher, batch)).backward()
+        optimizer.step()
     for name, module in method.named_modules():  # a shift may cancel in a softmax, but not all of a module's numbers
         own = [part for part in module.parameters(recurse=False) if part.requires_grad]
         assert not own or any(part.grad is not None and part.grad.abs().max() > 1e-12 for part in own), name
@@ -165,7 +168,8 @@ def test_it_needs_what_it_says(key, field):
     method = made(key, student, teacher)
     if field == "labels":
         batch = replace(batch, labels=None)  # type: ignore[arg-type]
-    student = guarded(student, tuple(name for name in FIELDS if name != field))
+    rest = tuple(name for name in FIELDS if name != field)
+    student, teacher = guarded(student, rest), guarded(teacher, rest)
     with pytest.raises((AssertionError, TypeError, AttributeError)):
         method(student, teacher, batch)
 
