@@ -106,3 +106,14 @@ def distilled(learner: str, teacher: str, between: Between) -> Turn:
     """One turn in which a learner is taught by a teacher, and by the labels as the recipe has it."""
     labels = between.labels(learner)
     return Turn(learner, (*([labels] if labels else []), between.knowledge(learner, teacher)))
+
+
+def taught_by_labels(between: Between) -> Phase:
+    """The teacher's own training, on all pictures with its own budget."""
+    turn = Turn("teacher", (between.alone("teacher"),))
+    return Phase("teacher", "The teacher learns from the labels", (turn,), budget="teacher", pictures="teacher")
+
+
+def alone(between: Between, *, title: str = "The student alone learns from the labels") -> Phase:
+    """The yardstick: the student's twin learns from the labels alone, with the student's budget."""
+    return Phase("baseline", title, (Turn("baseline", (between.alone("baseline"),)),))

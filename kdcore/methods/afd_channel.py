@@ -50,7 +50,8 @@ class ChannelAttention(Method):
     convention = (
         "Mean over places, attention-weighted sum over channels, sum over layers, mean over images, as KD-Zoo has it, "
         "there with weight 500."
-        " Here 5, by measurement: on small pictures its gradient is then 0.4 to 0.6 times cross-entropy's."
+        " Here 10, by measurement: on small pictures its gradient is then 0.9 to 1.2 times cross-entropy's (0.1 to "
+        "0.2 on 28x28)."
     )
     pitfalls = (
         "The attention learns from the same loss: it may turn to the channels that are already right.",
@@ -58,7 +59,7 @@ class ChannelAttention(Method):
         "A layer without a plane (1x1) only compares signs.",
         "Not the attention over layers of the same short name (afd_attn).",
     )
-    weight = 5.0
+    weight = 10.0
     rests = True
     matches = "each"
     reads = ("maps",)
@@ -91,8 +92,8 @@ class ChannelAttention(Method):
 def excitation(width: int, squeeze: float) -> nn.Module:
     """Two linear layers with a ReLU between, (N, width) -> (N, width), started as the source does."""
     hidden = max(1, round(width * squeeze))
-    found = nn.Sequential(nn.Linear(width, hidden), nn.ReLU(), nn.Linear(hidden, width))
-    for layer in (found[0], found[2]):
+    first, second = nn.Linear(width, hidden), nn.Linear(hidden, width)
+    for layer in (first, second):
         nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
         nn.init.zeros_(layer.bias)
-    return found
+    return nn.Sequential(first, nn.ReLU(), second)

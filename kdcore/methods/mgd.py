@@ -40,21 +40,23 @@ class MaskedGeneration(Method):
         "Yang, Li, Shao, Shi, Yuan, Yuan", 2022, "https://arxiv.org/abs/2205.01529", "Masked Generative Distillation"
     )
     provenance = (
-        "authors' code for classification. Our decision: the mean over elements, pooling of the larger map, and a mask "
-        "that is drawn from the image's place in the data and the moment of training, so that it can be replayed"
+        "authors' code for classification. Our decision: the mean over elements, pooling of the larger map, a start of "
+        "the generator that keeps the scale of what passes, and a mask that is drawn from the image's place in the "
+        "data and the moment of training, so that it can be replayed"
     )
     convention = (
         "Mean over elements. The authors sum over them (chw times larger) with weight 0.00007 for classification, "
         "0.00002 and 0.0000005 for detection. They hide 15% of the channels for classification, 45 to 75% of the "
         "places elsewhere, where the paper's formula stands."
-        " Here 4, by measurement: on small pictures its gradient is then 0.3 to 0.8 times cross-entropy's."
+        " Here 2, by measurement: on small pictures its gradient is then 0.2 to 0.4 times cross-entropy's (1 to 4 "
+        "on 28x28)."
     )
     pitfalls = (
         "The generator's 3x3 convolutions may outweigh a small student and do the work in its place.",
         "What it hides changes at every step: the loss is noisy.",
         "Not zero for equal networks: the generator does not start as the identity.",
     )
-    weight = 4.0
+    weight = 2.0
     rests = False
     matches = "one"
     prefers = "last"
@@ -66,12 +68,11 @@ class MaskedGeneration(Method):
         width = channels(teacher.maps[0])
         self.seed = int(torch.randint(2**31, ()))
         self.connector = linear_connector(student.maps[0], teacher.maps[0])
-        self.generator = nn.Sequential(
-            nn.Conv2d(width, width, 3, padding=1), nn.ReLU(), nn.Conv2d(width, width, 3, padding=1)
-        )
-        for number in (0, 2):  # at the framework's start it would shrink what passes, and the student would feel little
-            nn.init.kaiming_normal_(self.generator[number].weight)
-            nn.init.zeros_(self.generator[number].bias)
+        first, second = (nn.Conv2d(width, width, 3, padding=1) for _ in range(2))
+        for layer in (first, second):  # the framework's start shrinks what passes: the student would feel little
+            nn.init.kaiming_normal_(layer.weight)
+            nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+        self.generator = nn.Sequential(first, nn.ReLU(), second)
 
     def forward(self, student: Seen, teacher: Seen, batch: Batch) -> Terms:
         moment = round(batch.progress * 2**24)  # a number of its own for every step of any phase

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from kdcore.network import Network, pool
 from kdcore.recipe import Pick, RecipeError
-from kdcore.scheme import Between, Casting, Lesson, Phase, Scheme, Turn
+from kdcore.scheme import Between, Casting, Lesson, Phase, Scheme, Turn, alone
 from kdcore.spec import knob
 from kdcore.vocabulary import Seen
 
@@ -47,11 +47,7 @@ class BeYourOwnTeacher(Scheme):
 
     def phases(self, cast: Mapping[str, Network], between: Between) -> Iterator[Phase]:
         if self.baseline:
-            yield Phase(
-                "baseline",
-                "The network alone learns from the labels",
-                (Turn("baseline", (between.alone("baseline"),)),),
-            )
+            yield alone(between, title="The network alone learns from the labels")
         exits = len(cast["student"].layers) - 1
         lessons: list[Lesson] = [between.labels("student") or between.alone("student")]
         for number in range(exits):

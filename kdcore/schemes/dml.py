@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from kdcore.network import Network
 from kdcore.recipe import Pick
-from kdcore.scheme import Between, Casting, Lesson, Phase, Scheme, Turn
+from kdcore.scheme import Between, Casting, Lesson, Phase, Scheme, Turn, alone
 from kdcore.spec import knob
 
 
@@ -39,11 +39,7 @@ class MutualLearning(Scheme):
 
     def phases(self, cast: Mapping[str, Network], between: Between) -> Iterator[Phase]:
         if self.baseline:
-            yield Phase(
-                "baseline",
-                "One student alone learns from the labels",
-                (Turn("baseline", (between.alone("baseline"),)),),
-            )
+            yield alone(between, title="One student alone learns from the labels")
         turns = []
         for name in self._names():
             others = [other for other in self._names() if other != name]

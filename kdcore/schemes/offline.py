@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from kdcore.network import Network
 from kdcore.recipe import Pick
-from kdcore.scheme import Between, Casting, Phase, Scheme, Turn, distilled
+from kdcore.scheme import Between, Casting, Phase, Scheme, alone, distilled, taught_by_labels
 
 
 class Offline(Scheme):
@@ -25,14 +25,7 @@ class Offline(Scheme):
         return roles
 
     def phases(self, cast: Mapping[str, Network], between: Between) -> Iterator[Phase]:
-        yield Phase(
-            "teacher", "The teacher learns from the labels", (Turn("teacher", (between.alone("teacher"),)),),
-            budget="teacher", pictures="teacher",
-        )  # fmt: skip
+        yield taught_by_labels(between)
         if self.baseline:
-            yield Phase(
-                "baseline",
-                "The student alone learns from the labels",
-                (Turn("baseline", (between.alone("baseline"),)),),
-            )
+            yield alone(between)
         yield Phase("student", "The student learns from the teacher", (distilled("student", "teacher", between),))

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from kdcore.network import Network
 from kdcore.recipe import Pick
-from kdcore.scheme import Between, Casting, Phase, Scheme, Turn, distilled
+from kdcore.scheme import Between, Casting, Phase, Scheme, alone, distilled, taught_by_labels
 from kdcore.spec import knob
 
 
@@ -39,16 +39,9 @@ class TeacherAssistant(Scheme):
         return roles
 
     def phases(self, cast: Mapping[str, Network], between: Between) -> Iterator[Phase]:
-        yield Phase(
-            "teacher", "The teacher learns from the labels", (Turn("teacher", (between.alone("teacher"),)),),
-            budget="teacher", pictures="teacher",
-        )  # fmt: skip
+        yield taught_by_labels(between)
         if self.baseline:
-            yield Phase(
-                "baseline",
-                "The student alone learns from the labels",
-                (Turn("baseline", (between.alone("baseline"),)),),
-            )
+            yield alone(between)
         if "direct" in cast:
             yield Phase(
                 "direct", "A student learns straight from the teacher", (distilled("direct", "teacher", between),)
