@@ -71,7 +71,11 @@ def export_student(run: Run, *, role: str = "student") -> dict[str, bytes]:
         "mean": revived.data.mean.flatten().tolist(),
         "std": revived.data.std.flatten().tolist(),
         "made_by": {
-            "run": run.id, "state": run.state(), "epoch": revived.epoch, "role": role, "recipe": run.recipe.to_json(),
+            "run": run.id,
+            "state": run.state(),
+            "epoch": revived.epoch,
+            "role": role,
+            "recipe": run.recipe.to_json(),
         },
     }
     return {WEIGHTS: save(weights), CARD: json.dumps(card, indent=1, allow_nan=False).encode()}

@@ -1,12 +1,12 @@
 """One run's folder: one writer, many readers, no lock. No torch until tensors are read or written.
 
-    <root>/<id>/recipe.json                      what was asked for
-                process.json                     who holds the run
-                events.jsonl                     what happened; a line counts once its newline is there
-                stop                             there when someone asked it to stop
-                fault.txt                        the traceback of an unexpected error
-                snapshots/<name>.safetensors     whole before their line is written
-                answers/<key>.safetensors        what probes answered
+<root>/<id>/recipe.json                      what was asked for
+            process.json                     who holds the run
+            events.jsonl                     what happened; a line counts once its newline is there
+            stop                             there when someone asked it to stop
+            fault.txt                        the traceback of an unexpected error
+            snapshots/<name>.safetensors     whole before their line is written
+            answers/<key>.safetensors        what probes answered
 """
 
 from __future__ import annotations

@@ -153,7 +153,7 @@ def test_imports_between_files_make_no_circle() -> None:
     done: set[str] = set()
 
     def visit(name: str, path: tuple[str, ...]) -> None:
-        assert name not in path, f"a circle: {' → '.join([*path[path.index(name):], name])}"
+        assert name not in path, f"a circle: {' → '.join([*path[path.index(name) :], name])}"
         if name not in done:
             for other in sorted(graph[name]):
                 visit(other, (*path, name))
