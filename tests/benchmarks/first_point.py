@@ -1,7 +1,7 @@
 """From the click to the first point and to the result, in a real browser: `python tests/benchmarks/first_point.py`.
 
-Prints seconds; the machine should be idle. "warm" clicks on a page whose worker waits with torch imported, "cold" as soon as
-the button of a fresh server's first page is there.
+Prints seconds; the machine should be idle. "warm" clicks on a page whose worker waits with torch imported, "cold" as
+soon as the button of a fresh server's first page is there.
 """
 
 from __future__ import annotations
