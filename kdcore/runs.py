@@ -15,6 +15,8 @@ from kdcore.processes import this_process
 from kdcore.recipe import Recipe
 from kdcore.run import Run, RunError, State, UnknownRun, modified
 
+RECORDED = Path(__file__).absolute().parent.parent / "assets" / "recorded"
+"""Where the runs that come with the lab stand."""
 ID = re.compile(r"[0-9a-f]{16}(-[0-9]{1,3})?\Z")
 
 
@@ -23,7 +25,7 @@ class Shelf:
 
     def __init__(self, root: Path | str, recorded: Path | None = None) -> None:
         self.root = Path(root).absolute()
-        self.recorded = recorded or Path(__file__).absolute().parent.parent / "assets" / "recorded"
+        self.recorded = recorded or RECORDED
 
     def runs(self) -> list[Run]:
         """Newest first, recorded ones last."""

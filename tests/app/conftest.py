@@ -108,8 +108,9 @@ def story() -> Callable[..., Iterator[Event]]:
 
 @pytest.fixture
 def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shelf:
-    """An empty shelf, which the app takes as its own."""
+    """An empty shelf, without the recorded runs that come with the lab, which the app takes as its own."""
     root = tmp_path / "runs"
+    monkeypatch.setattr("kdcore.runs.RECORDED", tmp_path / "no-recorded-runs")
     monkeypatch.setenv("KDLAB_RUNS", str(root))
     return Shelf(root)
 
