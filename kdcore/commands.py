@@ -80,6 +80,12 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("run", metavar="RUN", help="id of a run, or its beginning")
     one.add_argument("--to", type=Path, required=True, metavar="DIR", help="folder for the two files")
     one.add_argument("--force", action="store_true", help="overwrite files that are there")
+    one = command(
+        "tournament", _tournament, "Every method on one pair, with paired seeds: a table of what each is worth."
+    )
+    one.add_argument("--set", action="append", default=[], metavar="PATH=VALUE", dest="changes", help="change the pair")
+    one.add_argument("--seeds", type=int, default=3, help="runs of each method (2 to 20)")
+    one.add_argument("--to", type=Path, metavar="FILE.md", help="write the table here instead of to standard output")
     command("scribe", _scribe, None)
     command("worker", _worker, None)
     return parser
@@ -113,6 +119,23 @@ def _run(chosen: argparse.Namespace, shelf: Shelf) -> int:
     return code
 
 
+def _tournament(chosen: argparse.Namespace, shelf: Shelf) -> int:
+    if not 2 <= chosen.seeds <= 20:
+        return say(f"--seeds {chosen.seeds}: 2 to 20 is right", WRONG)
+    from kdcore.tournament import BASE, markdown, tournament
+    from kdcore.worker import step_aside
+
+    base = changed(BASE, chosen.changes)
+    step_aside(0)
+    rows = list(tournament(base, chosen.seeds, said=lambda words: print(words, file=sys.stderr)))
+    told = markdown(base, rows, chosen.seeds)
+    if chosen.to is None:
+        print(told)
+    else:
+        chosen.to.write_text(told, encoding="utf-8")
+    return FINE
+
+
 def _recipe(place: str, changes: list[str]) -> Recipe:
     try:
         if place == "-":
@@ -124,7 +147,11 @@ def _recipe(place: str, changes: list[str]) -> Recipe:
         raise RecipeError("", f"{place} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise RecipeError("", f"{place} is not text in UTF-8") from error
-    recipe = Recipe.from_text(text)
+    return changed(Recipe.from_text(text), changes)
+
+
+def changed(recipe: Recipe, changes: list[str]) -> Recipe:
+    """The recipe with settings like "student.width=16" changed one after another. Raises RecipeError."""
     for change in changes:
         path, equals, value = change.partition("=")
         if not equals or not path:
