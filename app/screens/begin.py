@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from app import state
-from app.draft import sentence, tidy
+from app.draft import sentence, tidy, title_of
 from app.page import Page
 from app.starting import draft, finished_run, known, start, take_up, write
 from app.views.experiment_cards import experiment_cards
@@ -28,7 +28,7 @@ def show() -> None:
         state.go("watch", run=handed)
     catalog = state.catalog()
     recipe = _draft(catalog)
-    _welcome()
+    _welcome(catalog)
     _linked(recipe, catalog)
     _ready_made()
     _own(recipe, catalog)
@@ -51,7 +51,7 @@ def _draft(catalog: Catalog) -> Recipe:
     return draft()
 
 
-def _welcome() -> None:
+def _welcome(catalog: Catalog) -> None:
     problem = state.kept("recipe.link_problem", "")
     if problem:
         st.error(
@@ -72,7 +72,7 @@ def _welcome() -> None:
             "See the first experiment" if done else "Start the first experiment", type="primary", key="start",
             icon=":material/visibility:" if done else ":material/play_arrow:", on_click=_start, args=(DEFAULT.recipe,),
         )  # fmt: skip
-        _recorded()
+        _recorded(catalog)
         st.caption(
             "It has run to the end here already; another seed is one click away below." if done
             else f"Digits with 60 % wrong labels, about {DEFAULT.seconds:.0f} s on a small computer."
@@ -83,9 +83,10 @@ def _welcome() -> None:
         st.error(f"It could not be started: {plain(refused)}", icon=":material/error:")
 
 
-def _recorded() -> None:
+def _recorded(catalog: Catalog) -> None:
     for run in [run for run in state.shelf().runs() if run.recorded][:2]:
-        if st.button("See a recorded run", key=f"recorded.{run.id}", icon=":material/movie:",
+        data = title_of(catalog, "datasets", run.recipe.data.key)
+        if st.button(f"See a recorded run: {data}", key=f"recorded.{run.id}", icon=":material/movie:",
                      help="A finished run that came with KD Lab: nothing is computed."):  # fmt: skip
             state.go("watch", run=run.id)
 
