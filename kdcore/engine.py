@@ -166,13 +166,12 @@ def _say(
                 raise NotANumber(
                     f"the loss of the {learner} became {loss} at step {step} of phase {running.phase.name}"
                 )
-            optimizer = next(o for n, o in running.optimizers.items() if running.phase.turns[n].learner == learner)
             found.append(
                 Step(
                     when, number, learner, step, step / running.epoch_steps, loss,
                     dict(zip(names, raw, strict=True)),
                     {name: weight * value for name, weight, value in zip(names, weights, raw, strict=True)},
-                    rate=pace, learning_rate=optimizer.param_groups[0]["lr"],
+                    rate=pace, learning_rate=taken[learner].learning_rate,
                 )
             )  # fmt: skip
     return found

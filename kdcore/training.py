@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from kdcore.dataset import Split, augment
+from kdcore.looking import LIVE, PARTS, look, look_frozen, with_parts
 from kdcore.objective import Objective
 from kdcore.scheme import Lesson, Phase, Turn
 from kdcore.stage import Stage
@@ -45,6 +46,8 @@ class TeacherMemory:
         self.embedding = torch.cat([piece.embedding for piece in pieces])
         self.maps = tuple(torch.cat(layer) for layer in zip(*(piece.maps for piece in pieces), strict=True))
         self.preacts = tuple(torch.cat(layer) for layer in zip(*(piece.preacts for piece in pieces), strict=True))
+        parts = with_parts(network, pieces[0], reads, still=True)
+        self.classifier, self.parameters = parts.classifier, parts.parameters
 
     def at(self, places: Tensor) -> Seen:
         """What the teacher saw at these rows of the split."""
@@ -53,8 +56,9 @@ class TeacherMemory:
             return kept.index_select(0, places) if len(kept) else kept
 
         return Seen(
-            rows(self.logits), tuple(map(rows, self.maps)), tuple(map(rows, self.preacts)), rows(self.embedding)
-        )
+            rows(self.logits), tuple(map(rows, self.maps)), tuple(map(rows, self.preacts)), rows(self.embedding),
+            classifier=self.classifier, parameters=self.parameters,
+        )  # fmt: skip
 
     @staticmethod
     def size(seen: Seen, reads: set[str], pictures: int) -> int:
@@ -77,6 +81,7 @@ class Taken:
     """(N,) weighted sum of the distillation terms, or of the label terms where nothing is distilled."""
     places: Tensor
     """(N,) rows of the split."""
+    learning_rate: float = 0.0
 
 
 class PhaseRun:
@@ -94,6 +99,8 @@ class PhaseRun:
         self.done = 0
         self.labelled = (self.split.labels >= 0).nonzero().flatten()
         self.learners = list(dict.fromkeys(turn.learner for turn in phase.turns))
+        self.reads = {turn.learner: set().union(*(lesson.objective.reads for lesson in turn.lessons))
+                      for turn in phase.turns}  # fmt: skip
         self.optimizers = {number: self._optimizer(turn) for number, turn in enumerate(phase.turns)}
         self.memories = self._remember()
         self._order = {
@@ -128,6 +135,8 @@ class PhaseRun:
             return {}
         found = {}
         for role, fields in reads.items():
+            if LIVE in fields:
+                continue
             network = self.stage.cast[role]
             network.eval()
             with torch.no_grad():
@@ -174,6 +183,7 @@ class PhaseRun:
         found: dict[str, Taken] = {}
         shared: dict[str, Seen] = {}
         if self.phase.update == "simultaneous":
+            self._refuse_live()
             epoch, places = drawn[False]
             for learner in self.learners:
                 shared[learner] = self.stage.cast[learner].look(self._images(learner, places, epoch))
@@ -183,6 +193,15 @@ class PhaseRun:
             found[turn.learner] = self._take(number, turn, epoch, places, progress, shared)
         self.done += 1
         return found
+
+    def _refuse_live(self) -> None:
+        """Raise ValueError for methods that read what a peer's step would change under the others' hands."""
+        wanted = sorted(field for reads in self.reads.values() for field in reads if field in (LIVE, *PARTS))
+        if wanted:
+            raise ValueError(
+                f"a method here reads {wanted[0]} of networks that all step at once, and the first step changes them; "
+                "update='sequential' lets it"
+            )
 
     def _images(self, role: str, places: Tensor, epoch: int) -> Tensor:
         images = self.stage.eyes(role, self.split).index_select(0, places)
@@ -200,7 +219,8 @@ class PhaseRun:
     ) -> Taken:
         learner = turn.learner
         images = self._images(learner, places, epoch)
-        seen = dict(shared) if shared else {learner: self.stage.cast[learner].look(images)}
+        reads = self.reads[learner]
+        seen = dict(shared) if shared else {learner: look(self.stage.cast[learner], images, reads)}
         batch = Batch(
             images, self.split.labels.index_select(0, places), self.split.index.index_select(0, places), progress
         )
@@ -211,7 +231,7 @@ class PhaseRun:
         teachers = {lesson.teacher for lesson in turn.lessons if lesson.teacher is not None}
         for lesson in turn.lessons:
             student = self.stage.view(lesson.student, seen)
-            teacher = student if lesson.teacher is None else self._teacher(lesson.teacher, learner, places, epoch, seen)
+            teacher = student if lesson.teacher is None else self._teacher(lesson, learner, places, epoch, seen)
             objective: Objective = lesson.objective
             for name, values in objective(student, teacher, batch).items():
                 label = name
@@ -234,27 +254,27 @@ class PhaseRun:
             raw = torch.stack([values.mean() for values in terms])
             counted = [i for i, told in enumerate(distilled) if told or not any(distilled)]
             per_image = torch.stack([weights[i] * terms[i] for i in counted]).sum(dim=0)
-        return Taken(loss.detach(), raw, per_image, places)
+        return Taken(loss.detach(), raw, per_image, places, optimizer.param_groups[0]["lr"])
 
     def terms(self, turn: Turn, lesson: Lesson, places: Tensor) -> dict[str, Tensor]:
         """Raw terms of one lesson at these rows, with their graph and without a step, in eval mode."""
         images = self._images(turn.learner, places, 0)
         network = self.stage.cast[turn.learner].eval()
-        seen = {turn.learner: network.look(images)}
+        seen = {turn.learner: look(network, images, self.reads[turn.learner])}
         batch = Batch(images, self.split.labels.index_select(0, places), self.split.index.index_select(0, places))
-        assert lesson.teacher is not None
-        teacher = self._teacher(lesson.teacher, turn.learner, places, 0, seen)
+        teacher = self._teacher(lesson, turn.learner, places, 0, seen)
         return lesson.objective(self.stage.view(lesson.student, seen), teacher, batch)
 
-    def _teacher(self, view: str, learner: str, places: Tensor, epoch: int, seen: dict[str, Seen]) -> Seen:
-        """What a teacher's view makes of the batch, without gradient."""
+    def _teacher(self, lesson: Lesson, learner: str, places: Tensor, epoch: int, seen: dict[str, Seen]) -> Seen:
+        """What a lesson's teacher makes of the batch, without gradient but, where that is read, on its pictures."""
+        assert lesson.teacher is not None
+        view, reads = lesson.teacher, lesson.objective.reads
         role = view.partition(":")[0]
         if role in seen:
-            return self.stage.view(view, seen).detach()
+            found = self.stage.view(view, seen)
+            return found.fixed() if LIVE in reads else found.detach()
         if role in self.memories:
             return self.memories[role].at(places)
         network = self.stage.cast[role]
         network.train(role in self.learners)  # a peer speaks as it trains, with the batch's own statistics
-        with torch.no_grad():
-            looked = network.look(self._images(role, places, epoch))
-        return self.stage.view(view, {role: looked})
+        return self.stage.view(view, {role: look_frozen(network, self._images(role, places, epoch), reads)})

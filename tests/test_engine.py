@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
@@ -86,6 +88,14 @@ def test_every_step_names_every_term_with_its_weight(events: list[Event]) -> Non
     assert set(steps[0].terms) == {"ce.ce", "kd.kd", "fitnet.fitnet"}
     for step in steps:
         assert step.loss == pytest.approx(sum(step.weighted.values()), rel=1e-4)
+
+
+def test_every_step_says_the_learning_rate_it_was_taken_with(events: list[Event]) -> None:
+    planned = {event.phase: event.steps for event in events if isinstance(event, PhaseStarted)}
+    rates = {0: 0.002, 1: 0.01, 2: 0.01}
+    for step in [event for event in events if isinstance(event, Step)]:
+        share = (step.step - 1) / planned[step.phase]
+        assert step.learning_rate == pytest.approx(rates[step.phase] * 0.5 * (1 + math.cos(math.pi * share)))
 
 
 def test_steps_are_thinned_to_about_five_hundred_a_phase() -> None:
