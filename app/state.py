@@ -94,6 +94,19 @@ def choose_run(run_id: str) -> None:
         del st.query_params["run"]
 
 
+def from_address(name: str) -> str:
+    """What the address says under this name, or ""."""
+    return str(st.query_params.get(name, ""))[:200]
+
+
+def to_address(name: str, value: str) -> None:
+    """Writes it into the address of this page; "" takes it out."""
+    if value and st.query_params.get(name) != value:
+        st.query_params[name] = value
+    elif not value and name in st.query_params:
+        del st.query_params[name]
+
+
 def history_of(run: Run) -> History:
     """What the run has come to. Only what was written since the last call is read; the same object is given back."""
     read: dict[tuple[str, float], tuple[int, History]] = st.session_state.setdefault("kept.histories", {})

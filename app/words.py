@@ -45,6 +45,9 @@ READS: dict[str, str] = {
     "maps": "feature maps",
     "preacts": "feature maps before their activation",
     "embedding": "the embedding, which the classifier reads",
+    "inputs": "slopes on the pictures",
+    "classifier": "the classifier's weights",
+    "parameters": "all learned weights",
 }
 
 

@@ -145,6 +145,11 @@ def see(revived: Revived, view: str, images: Tensor) -> Seen:
     )
 
 
+def view_logits(revived: Revived, view: str, images: Tensor) -> Tensor:
+    """The logits alone of (N, *shape), (N, C): a whole split's maps would not fit in memory."""
+    return torch.cat([see(revived, view, chunk).logits for chunk in images.split(CHUNK)])
+
+
 @dataclass(frozen=True)
 class Connected:
     """A layer pair as a method compares it: the student's after the learned connector, in the teacher's shape."""

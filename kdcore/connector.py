@@ -25,3 +25,10 @@ def normalised_connector(student: Tensor, teacher: Tensor) -> nn.Module:
         nn.Conv2d(channels(student), channels(teacher), 1, bias=False),
         nn.BatchNorm2d(channels(teacher)),
     )
+
+
+def linear_projection(student: Tensor, teacher: Tensor) -> nn.Module:
+    """Linear map with bias from the student's features (N, D) to the teacher's (N, D'); the identity where D = D'."""
+    if student.shape[1] == teacher.shape[1]:
+        return nn.Identity()
+    return nn.Linear(student.shape[1], teacher.shape[1])

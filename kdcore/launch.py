@@ -109,6 +109,13 @@ class Desk:
                 self._previews.popitem(last=False)
         return found
 
+    def balance(self, recipe: Recipe, share: float) -> dict[int, float]:
+        """Place of a method in the recipe -> the weight at which its gradient on the student is `share` times that of
+        cross-entropy, measured on one batch. Raises AskError with a sentence.
+        """
+        told = self._asked({"do": "balance", "recipe": recipe.to_json(), "share": share})
+        return {int(number): float(weight) for number, weight in told.items()}
+
     def ask(self, run_id: str, probe_key: str, settings: dict[str, object], snapshot: str) -> Answer:
         """A probe's answer about a run at a snapshot: kept beside the run, computed once. Raises AskError."""
         try:

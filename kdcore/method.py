@@ -12,7 +12,7 @@ from kdcore.vocabulary import Batch, Paper, Seen, Terms
 
 Family = Literal["labels", "response", "feature", "relation", "parameter", "gradient"]
 Matching = Literal["nothing", "one", "each", "all"]
-Reads = Literal["labels", "logits", "maps", "preacts", "embedding"]
+Reads = Literal["labels", "logits", "maps", "preacts", "embedding", "inputs", "classifier", "parameters"]
 
 
 class Method(Spec, nn.Module, ABC):
@@ -44,7 +44,11 @@ class Method(Spec, nn.Module, ABC):
     prefers: ClassVar[Literal["middle", "last"]] = "middle"
     """Which student layer the automatic pairing takes when `matches` is "one"."""
     reads: ClassVar[tuple[Reads, ...]]
-    """What it uses of either side; the engine keeps only that of a cached teacher."""
+    """What it uses of either side; the engine keeps only that of a cached teacher.
+
+    "inputs" makes everything seen hang on the pictures, the teacher's too (see `kdcore.slopes`): the teacher then looks
+    at every batch anew, and the step takes several times as long. "classifier" and "parameters" cost nothing.
+    """
     needs_teacher: ClassVar[bool] = True
     own_terms: ClassVar[tuple[str, ...]] = ()
     """Terms that train only the method's own parts (an autoencoder's reconstruction) and never the student."""
@@ -54,7 +58,11 @@ class Method(Spec, nn.Module, ABC):
 
     @abstractmethod
     def forward(self, student: Seen, teacher: Seen, batch: Batch) -> Terms:
-        """The terms, (N,) each. The teacher's tensors carry no gradient."""
+        """The terms, (N,) each. Raises ValueError for what it cannot compare.
+
+        The teacher's tensors carry no gradient, unless "inputs" are read: then they hang on its pictures, and the
+        method detaches what it takes from them.
+        """
 
     def view(self, student: Seen, teacher: Seen) -> tuple[list[Tensor], list[Tensor]] | None:
         """What the loss compares, for pictures: the student's tensors and, beside each, the teacher's of equal shape.

@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from kdcore.looking import LIVE
 from kdcore.method import Method
 from kdcore.pairing import Pairing
 from kdcore.vocabulary import Batch, Seen
@@ -48,10 +49,12 @@ class Objective(nn.Module):
     def forward(self, student: Seen, teacher: Seen, batch: Batch) -> dict[str, Tensor]:
         """Raw terms by "<name>.<term>", (N,) each, before weights."""
         terms: dict[str, Tensor] = {}
+        still = teacher.detach() if LIVE in self.reads else teacher
         for name, method in self.methods.items():
             if self.shares[name].weight == 0.0:
                 continue
-            narrowed = self.shares[name].narrow(method.matches, student, teacher)  # type: ignore[arg-type]
+            told = teacher if LIVE in method.reads else still  # type: ignore[operator]
+            narrowed = self.shares[name].narrow(method.matches, student, told)  # type: ignore[arg-type]
             for term, values in method(*narrowed, batch).items():
                 terms[f"{name}.{term}"] = values
         return terms
@@ -62,7 +65,7 @@ class Objective(nn.Module):
 
     @property
     def reads(self) -> set[str]:
-        """What of a teacher's Seen is used."""
+        """What of a teacher's Seen is used, and of a student's beyond what every look gives."""
         return {
             field
             for name, method in self.methods.items()

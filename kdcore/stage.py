@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal
@@ -13,6 +13,7 @@ from torch import Tensor
 
 from kdcore.catalog import DATASETS, METHODS, NETWORKS, SCHEMES
 from kdcore.dataset import Data, Split
+from kdcore.looking import LIVE, look_frozen
 from kdcore.method import Method
 from kdcore.methods.ce import CrossEntropy
 from kdcore.network import Network, macs_of, parameters_of
@@ -109,12 +110,11 @@ def set_stage(
     return stage
 
 
-def glimpse(stage: Stage, role: str, split: Split) -> Seen:
-    """What a role's network makes of one training batch, in eval mode: for shapes."""
+def glimpse(stage: Stage, role: str, split: Split, reads: Collection[str] = ()) -> Seen:
+    """What a role's network makes of one training batch, in eval mode: for shapes. Nothing hangs on its pictures."""
     network = stage.cast[role]
     network.eval()
-    with torch.no_grad():
-        return network.look(stage.eyes(role, split)[: stage.batch_of(split)])
+    return look_frozen(network, stage.eyes(role, split)[: stage.batch_of(split)], set(reads) - {LIVE})
 
 
 def filled(where: str, choice: Pick) -> Pick:
@@ -172,7 +172,8 @@ class Losses(Between):
 
     def knowledge(self, student: str, teacher: str, share: float = 1.0) -> Lesson:
         chosen = self._chosen(needs_teacher=True)
-        student_seen, teacher_seen = self._seen(student), self._seen(teacher)
+        reads = {field for _, _, method, _ in chosen for field in method.reads}
+        student_seen, teacher_seen = self._seen(student, reads), self._seen(teacher, reads)
         shapes = {
             "student": [tuple(features.shape[1:]) for features in student_seen.maps],
             "teacher": [tuple(features.shape[1:]) for features in teacher_seen.maps],
@@ -208,9 +209,9 @@ class Losses(Between):
                 found.append((name, part, method, weight))
         return found
 
-    def _seen(self, view: str) -> Seen:
+    def _seen(self, view: str, reads: Collection[str]) -> Seen:
         role = view.partition(":")[0]  # looked at afresh: a method may measure the teacher as it is by then
-        return self.stage.view(view, {role: glimpse(self.stage, role, self.stage.data.train)})
+        return self.stage.view(view, {role: glimpse(self.stage, role, self.stage.data.train, reads)})
 
 
 def _names(parts: tuple[Part, ...]) -> list[str]:

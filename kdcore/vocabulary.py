@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from torch import Tensor
 
@@ -11,9 +12,18 @@ Terms = dict[str, Tensor]
 """Named parts of a loss, each (N,): one number per image. The mean is the loss."""
 
 
+class Classifier(NamedTuple):
+    """The linear map from a network's embedding to its logits."""
+
+    weight: Tensor
+    """(C, D)."""
+    bias: Tensor
+    """(C,)."""
+
+
 @dataclass(frozen=True)
 class Seen:
-    """What a network made of a batch."""
+    """What a network made of a batch. The last three are there for methods that say that they read them."""
 
     logits: Tensor
     """(N, C), before the softmax."""
@@ -25,20 +35,37 @@ class Seen:
     """(N, D), what the classifier reads."""
     exits: tuple[Seen, ...] = ()
     """What earlier exits of the same network saw, shallow to deep, where a scheme gave it any."""
+    inputs: Tensor | None = None
+    """(N, *shape), the pictures it looked at; everything seen hangs on them, so that slopes can be taken."""
+    classifier: Classifier | None = None
+    """What stands between embedding and logits; None too where that is not linear."""
+    parameters: Mapping[str, Tensor] = field(default_factory=dict)
+    """The network's learned numbers by name."""
 
     def each(self, change: Callable[[Tensor], Tensor]) -> Seen:
-        """The same with every tensor changed."""
-        return Seen(
-            change(self.logits),
-            tuple(change(tensor) for tensor in self.maps),
-            tuple(change(tensor) for tensor in self.preacts),
-            change(self.embedding),
-            tuple(seen.each(change) for seen in self.exits),
+        """The same with every tensor that has a row for each image changed."""
+        return replace(
+            self,
+            logits=change(self.logits),
+            maps=tuple(change(tensor) for tensor in self.maps),
+            preacts=tuple(change(tensor) for tensor in self.preacts),
+            embedding=change(self.embedding),
+            exits=tuple(seen.each(change) for seen in self.exits),
+            inputs=None if self.inputs is None else change(self.inputs),
         )
 
     def detach(self) -> Seen:
         """The same without a graph: what a teacher says."""
-        return self.each(lambda tensor: tensor.detach())
+        return self.each(lambda tensor: tensor.detach()).fixed()
+
+    def fixed(self) -> Seen:
+        """The same with classifier and parameters cut off from the graph."""
+        return replace(
+            self,
+            exits=tuple(seen.fixed() for seen in self.exits),
+            classifier=None if self.classifier is None else Classifier(*(one.detach() for one in self.classifier)),
+            parameters={name: tensor.detach() for name, tensor in self.parameters.items()},
+        )
 
     def of(self, layers: Sequence[int]) -> Seen:
         """The same with only these layers' maps and preacts, in this order (a layer may stand more than once)."""

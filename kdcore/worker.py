@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from kdcore import engine
+from kdcore.balance import balance
 from kdcore.catalog import PROBES, catalog
 from kdcore.export import export_student
 from kdcore.failure import sentence
@@ -53,7 +54,8 @@ def scribe(shelf: Shelf, caller: Caller, *, source: Source = engine.run) -> int:
 def worker(shelf: Shelf, caller: Caller) -> int:
     """Answer requests until stdin ends.
 
-    {"do": "catalog" | "preview" | "ask" | "export", …} -> {"ok": …} or {"error": sentence, "where": setting}.
+    {"do": "catalog" | "preview" | "balance" | "ask" | "export", …}
+    -> {"ok": …} or {"error": sentence, "where": setting}.
     """
     step_aside(5)
     caller.say({"ready": os.getpid()})
@@ -83,6 +85,9 @@ class Answers:
                 return catalog().to_json()
             case "preview":
                 return engine.rehearse(Recipe.from_json(request.get("recipe"))).to_json()
+            case "balance":
+                weights = balance(Recipe.from_json(request.get("recipe")), float(request["share"]))
+                return {str(number): weight for number, weight in weights.items()}
             case "ask":
                 return self._ask(request)
             case "export":

@@ -31,11 +31,12 @@ def scales(answers: Sequence[Matrix]) -> Scales:
 
 
 def draw(answer: Matrix, *, dark: bool, fixed: Scales | None = None) -> go.Figure:
-    """The figure, panels side by side."""
+    """The figure, panels side by side; where all have one colour range, one scale stands for all."""
     ranges = fixed or scales([answer])
     figure = go.Figure()
     count = len(answer.panels)
-    space = 0.2
+    shared = not answer.centre and len({tuple(ranges[title]) for title in answer.panels}) == 1
+    space = 0.12 if shared else 0.2
     each = (1 - space * (count - 1)) / count
     texts = []
     for number, (title, values) in enumerate(answer.panels.items()):
@@ -69,6 +70,7 @@ def draw(answer: Matrix, *, dark: bool, fixed: Scales | None = None) -> go.Figur
             }
         )
         even = f"; even share {answer.centre[title]:.2f}" if title in answer.centre else ""
+        mean = f"<br>(mean{even})" if even or spread is not None else ""
         figure.add_trace(
             go.Heatmap(
                 x=answer.columns,
@@ -85,8 +87,9 @@ def draw(answer: Matrix, *, dark: bool, fixed: Scales | None = None) -> go.Figur
                 colorscale=diverging(dark=dark, low=low, high=high, centre=answer.centre[title])
                 if title in answer.centre
                 else theme.SEQUENTIAL,
+                showscale=number == count - 1 or not shared,
                 colorbar={
-                    "title": {"text": f"{answer.value_axis}<br>(mean{even})", "side": "right"},
+                    "title": {"text": answer.value_axis + mean, "side": "right"},
                     "x": left + each + 0.01,
                     "thickness": 12,
                     "outlinewidth": 0,
@@ -112,7 +115,7 @@ def draw(answer: Matrix, *, dark: bool, fixed: Scales | None = None) -> go.Figur
             }
         )
     theme.dress(figure, dark=dark)
-    height = 150 + 74 * min(8, max(2, len(answer.rows)))
+    height = 150 + (74 if answer.spread else 48) * min(8, max(2, len(answer.rows)))
     figure.update_layout(annotations=texts, margin={"l": 90, "r": 90, "t": 52, "b": 60}, height=height)
     return figure
 

@@ -8,7 +8,7 @@ export default function (component) {
   const { data, parentElement } = component;
   let root = parentElement.querySelector(".kdlab-film");
   if (!root) root = build(parentElement);
-  root._kdlab.update(data);
+  root._kdlab.update(data, component.setTriggerValue);
   return () => root._kdlab.end();
 }
 
@@ -73,7 +73,7 @@ function build(parent) {
     says, element("div", { class: "bar" }, play, slider, where, element("span", { class: "group" }, png, svg)), line, chart);
   parent.append(root);
 
-  const view = { data: null, at: 0, name: "", last: true, timer: 0, ready: new Map(), drawn: false, queued: false, ended: false, stamp: "" };
+  const view = { data: null, at: 0, name: "", last: true, timer: 0, ready: new Map(), drawn: false, queued: false, ended: false, listening: false, tell: null, stamp: "" };
 
   const draw = () => {
     if (view.queued || view.ended) return;
@@ -115,8 +115,15 @@ function build(parent) {
     window.Plotly.react(chart, frame.traces.map(traceOf), layout, {
       displaylogo: false, displayModeBar: "hover", modeBarButtonsToRemove: ["lasso2d", "select2d", "toImage", "autoScale2d"],
     });
+    if (!view.listening) { view.listening = true; chart.on("plotly_click", clicked); }
     root.dataset.drawn = String(Number(root.dataset.drawn || 0) + 1);
     chart.setAttribute("aria-label", `${frame.label}: ${frame.says}`);
+  }
+
+  // A field of a heat map, where the page wants to know which: [row, column], counted from 0.
+  function clicked(event) {
+    const point = event.points[0];
+    if (view.data.cells && point && Array.isArray(point.pointNumber)) view.tell("cell", point.pointNumber);
   }
 
   function show(at) {
@@ -152,8 +159,10 @@ function build(parent) {
   sizes.observe(root);
 
   root._kdlab = {
-    update(data) {
+    update(data, tell) {
       view.data = data;
+      view.tell = tell;
+      root.classList.toggle("cells", Boolean(data.cells));
       view.ready = new Map();
       const found = data.film.frames.findIndex((frame) => frame.name === view.name);
       if (view.last || found < 0) show(data.film.frames.length - 1);

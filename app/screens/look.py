@@ -1,4 +1,4 @@
-"""Look inside: what a run's networks see, where they switch, and which layers teach which, epoch by epoch."""
+"""Look inside: what networks see, where they switch, which layers are alike and which teach which, over epochs."""
 
 from __future__ import annotations
 
@@ -9,8 +9,18 @@ import streamlit as st
 
 from app import state
 from app.page import Page
-from app.views.inside import layer_choice, nothing_here, phase_choice, picture_choice, points, run_choice, training
+from app.views.inside import (
+    layer_choice,
+    layers_of,
+    nothing_here,
+    phase_choice,
+    picture_choice,
+    points,
+    run_choice,
+    training,
+)
 from app.views.scrubber import question, scrubber
+from app.views.similar import SAID, choose_cell, leave_with_pair, measure_choice, pair_choice, suggestions
 from kdcore.answer import Answer, MapGrid
 from kdcore.history import History, PhaseTrace
 from kdcore.run import Run
@@ -27,7 +37,7 @@ def show() -> None:
     if number is None:
         training(run, history, going=going)
         return
-    places = st.columns([2.9, 0.9, 1.5, 1.5], vertical_alignment="bottom")
+    places = st.columns([3.5, 0.8, 1.4, 1.4], vertical_alignment="bottom")
     usual = BOUNDARIES if points(history) else MAPS
     section = places[0].segmented_control(
         "What to look at", list(_SHOW), default=usual, key="view", required=True, label_visibility="collapsed",
@@ -86,13 +96,35 @@ def _layers(run: Run, history: History, phase: Callable[[], PhaseTrace], going: 
     )
 
 
+def _similarity(
+    run: Run, history: History, phase: Callable[[], PhaseTrace], going: bool, places: Sequence[Any]
+) -> None:
+    leave_with_pair()
+    measure, settings = measure_choice(places[1:])
+    chosen = choose_cell if settings["of"] == "student" else None
+    scrubber(question(run, "cka", **settings), phase, key="film-similarity", going=going, chosen=chosen)
+    student, teacher = (layers for _, layers in layers_of(history, phase()).values())
+    cell, number = st.columns([4, 1], vertical_alignment="bottom")
+    pair = pair_choice(student, teacher, maps=not points(history), into=cell)
+    picture = 0 if pair is None or points(history) else picture_choice(history, into=number)
+    if pair is not None and points(history):
+        asked = question(run, "boundaries", student_layer=pair[0], teacher_layer=pair[1])
+        scrubber(asked, phase, key="film-pair", going=going)
+    elif pair is not None:
+        asked = question(run, "feature_maps", picture=picture, student_layer=pair[0], teacher_layer=pair[1])
+        scrubber(asked, phase, key="film-pair", going=going, also=_said_of_picture)
+    suggestions(run, phase().snapshots[-1].name)
+    st.caption(f"{SAID[measure]} The student alone is measured as it was at the end of its training.")
+
+
 def _said_of_picture(answer: Answer) -> str:
     assert isinstance(answer, MapGrid)
     return f"The picture is {answer.picture_says}."
 
 
-MAPS, BOUNDARIES, LAYERS = "Feature maps", "Activation boundaries", "Layer assignment"
-_SHOW = {MAPS: _maps, BOUNDARIES: _boundaries, LAYERS: _layers}
+MAPS, BOUNDARIES = "Feature maps", "Activation boundaries"
+SIMILARITY, LAYERS = "Similarity (CKA)", "Layer assignment"
+_SHOW = {MAPS: _maps, BOUNDARIES: _boundaries, SIMILARITY: _similarity, LAYERS: _layers}
 """Section -> what draws it; the address names it (view=Feature+maps)."""
 
 PAGE = Page("look", "Look inside", ":material/biotech:", 20, show, "look")

@@ -16,8 +16,11 @@ SHOWN = 40
 """Runs in the list."""
 
 
-def run_choice() -> Run | None:
-    """Draws the head of the page with the list of runs; the chosen run, or None where there is none."""
+def run_choice(*, page: str = "look") -> Run | None:
+    """Draws the head of the page with the list of runs; the chosen run, or None where there is none.
+
+    `page` is where the link leads.
+    """
     wrong = state.wrong_run()
     if wrong:
         st.warning(wrong, icon=":material/search_off:")
@@ -44,7 +47,7 @@ def run_choice() -> Run | None:
         if st.button("Watch", icon=":material/monitoring:", key="look.watch", help="The curves of this run."):
             state.go("watch", run=chosen.id)
         with st.popover("Link", icon=":material/link:", help="Whoever opens it on this server sees this run."):
-            st.code(state.address("look", run=chosen.id), language=None, wrap_lines=True)
+            st.code(state.address(page, run=chosen.id), language=None, wrap_lines=True)
     return chosen
 
 
@@ -118,12 +121,9 @@ def picture_choice(history: History, *, into: Any) -> int:
 
 def layer_choice(history: History, phase: PhaseTrace, *, into: Sequence[Any], key: str) -> tuple[int, int]:
     """(student layer, teacher layer) counted from 0, -1 for what the run matched."""
-    lesson = next(lesson for lesson in reversed(phase.lessons) if lesson.get("kind") == "knowledge")
     found = []
-    for place, side in zip(into, ("student", "teacher"), strict=True):
-        view = str(lesson[side])
-        layers = history.started.roles.get(view.split(":")[0], {}).get("layers", []) if history.started else []
-        names = {-1: "automatic", **{number: _layer(layer) for number, layer in enumerate(layers)}}
+    for place, (side, (view, layers)) in zip(into, layers_of(history, phase).items(), strict=True):
+        names = {-1: "automatic", **{number: layer_name(layer) for number, layer in enumerate(layers)}}
         found.append(
             place.selectbox(
                 f"Layer of the {side}",
@@ -135,7 +135,18 @@ def layer_choice(history: History, phase: PhaseTrace, *, into: Sequence[Any], ke
     return int(found[0]), int(found[1])
 
 
-def _layer(layer: dict[str, Any]) -> str:
+def layers_of(history: History, phase: PhaseTrace) -> dict[str, tuple[str, list[dict[str, Any]]]]:
+    """student and teacher of the phase's last lesson -> (their view, their layers, shallow to deep)."""
+    lesson = next(lesson for lesson in reversed(phase.lessons) if lesson.get("kind") == "knowledge")
+    roles = history.started.roles if history.started else {}
+    return {
+        side: (str(lesson[side]), roles.get(str(lesson[side]).split(":")[0], {}).get("layers", []))
+        for side in ("student", "teacher")
+    }
+
+
+def layer_name(layer: dict[str, Any]) -> str:
+    """ "stage 2 · 16 channels of 4×4"."""
     channels, *plane = layer["shape"]
     if list(plane) in ([], [1, 1]):
         return f"{layer['name']} · {channels} neurons"

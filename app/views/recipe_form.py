@@ -9,6 +9,7 @@ import streamlit as st
 from app import state
 from app.draft import PARTS, title_of, weight_of, with_method, without_method, without_setting
 from app.starting import take_up, write
+from app.views.equal_gradients import equal_gradients
 from app.views.knobs import explain, knob, plain
 from app.views.pair_picker import pairs
 from app.words import FAMILIES, MATCHES, gloss
@@ -138,6 +139,7 @@ def _methods(recipe: Recipe, catalog: Catalog, faults: list[Fault], layers: Prev
             recipe = _knobs(recipe, path, card, part.method.settings, faults, columns=min(2, max(1, len(card.knobs))))
             if card.facts["matches"] != "nothing" or part.pairs is not None:
                 recipe = pairs(recipe, number, card, faults, layers)
+    equal_gradients(recipe, catalog, faults)
     _one_more(recipe, catalog)
     return recipe
 

@@ -14,9 +14,9 @@ from typing import Any
 import streamlit as st
 
 from app import state
-from app.charts import bars, film, map_grid, matrix, plane
+from app.charts import bars, calibration, class_gain, fidelity, film, map_grid, matrix, plane
 from app.film import play
-from kdcore.answer import Answer, Bars, MapGrid, Matrix, Plane
+from kdcore.answer import Answer, Bars, Calibration, ClassGain, Fidelity, MapGrid, Matrix, Plane
 from kdcore.events import Snapshot
 from kdcore.history import PhaseTrace
 from kdcore.launch import AskError
@@ -53,17 +53,23 @@ def scrubber(
     key: str,
     going: bool,
     also: Callable[[Answer], str] | None = None,
+    chosen: Callable[[tuple[int, int]], None] | None = None,
 ) -> None:
-    """Draws the film of a question over a phase. `going`: whether the run may write more; `also`: a second sentence."""
+    """Draws the film of a question over a phase. `going`: whether the run may write more; `also`: a second sentence.
+
+    `chosen` is told (row, column) of a heat map's field that was clicked; the page is drawn again after it.
+    """
     refused = state.kept(f"{key}.refused") == asked
     missing = _missing(asked, thinned(history_phase().snapshots)) and not refused
     every = SOON if missing else LATER if going else None
-    st.fragment(_film, run_every=every)(asked, history_phase, key=key, going=going, also=also, watched=bool(missing))
+    st.fragment(_film, run_every=every)(
+        asked, history_phase, key=key, going=going, also=also, chosen=chosen, watched=bool(missing)
+    )
 
 
 def _film(
     asked: Question, history_phase: Callable[[], PhaseTrace], *, key: str, going: bool,
-    also: Callable[[Answer], str] | None, watched: bool,
+    also: Callable[[Answer], str] | None, chosen: Callable[[tuple[int, int]], None] | None, watched: bool,
 ) -> None:  # fmt: skip
     phase = history_phase()
     wanted = thinned(phase.snapshots)
@@ -84,7 +90,7 @@ def _film(
         st.info(refused, icon=":material/info:")
     there = [snapshot for snapshot in wanted if (asked, snapshot.name) in _KNOWN]
     if there:
-        _draw(asked, phase, there, len(wanted), key=key, also=also)
+        _draw(asked, phase, there, len(wanted), key=key, also=also, chosen=chosen)
     elif not refused:
         st.info("The first snapshot is being written.", icon=":material/info:")
     if watched and over:
@@ -99,6 +105,7 @@ def _draw(
     *,
     key: str,
     also: Callable[[Answer], str] | None,
+    chosen: Callable[[tuple[int, int]], None] | None,
 ) -> None:
     answers = [_answer(asked, snapshot.name) for snapshot in there]
     st.markdown(f"**{answers[-1].title}**")
@@ -114,7 +121,11 @@ def _draw(
         )
         for snapshot, answer in zip(there, answers, strict=True)
     ]
-    play(film.film(frames), about=f"{asked.run} {asked.probe}", done=len(there), total=total, key=key)
+    about = f"{asked.run} {asked.probe}"
+    cell = play(film.film(frames), about=about, done=len(there), total=total, key=key, cells=chosen is not None)
+    if cell is not None and chosen is not None:
+        chosen(cell)
+        st.rerun()
     st.download_button(
         "CSV of all epochs", data=lambda: table(there, answers), file_name=f"kdlab-{asked.probe}-{asked.run}.csv",
         mime="text/csv", on_click="ignore", key=f"{key}.csv", icon=":material/download:", type="tertiary",
@@ -149,7 +160,10 @@ def table(snapshots: Sequence[Snapshot], answers: Sequence[Answer]) -> str:
     return text.getvalue()
 
 
-CHARTS: dict[type[Answer], Any] = {MapGrid: map_grid, Plane: plane, Matrix: matrix, Bars: bars}
+CHARTS: dict[type[Answer], Any] = {
+    MapGrid: map_grid, Plane: plane, Matrix: matrix, Bars: bars,
+    Fidelity: fidelity, Calibration: calibration, ClassGain: class_gain,
+}  # fmt: skip
 """The chart of each kind of answer: `draw`, `rows`, and `scales` where colours must be the same over a film."""
 
 _KNOWN: set[tuple[Question, str]] = set()

@@ -9,9 +9,10 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from app import state
-from app.views import scrubber
+from app.views import scrubber, similar
+from app.views.similar import with_pair
 from kdcore.answer import Answer, answer_from_bytes
-from kdcore.catalog import PROBES
+from kdcore.catalog import PROBES, catalog
 from kdcore.engine import run as train
 from kdcore.events import Event, Snapshot
 from kdcore.launch import AskError
@@ -38,6 +39,7 @@ POINTS = Recipe.from_json(
     }
 )
 MAPS, BOUNDARIES, LAYERS = "Feature maps", "Activation boundaries", "Layer assignment"
+SIMILARITY = "Similarity (CKA)"
 
 
 class Answering:
@@ -160,6 +162,99 @@ def test_pictures_have_their_signs_counted_and_attention_drawn(written: Callable
     film = shown(open_look(run.id, LAYERS))["film"]
     assert film["traces"][0]["type"] == "heatmap"
     assert "each row adds up to 1" in film["frames"][0]["texts"][0]["text"]
+
+
+def test_the_similarity_of_layers_by_three_measures_and_of_the_teacher_with_itself(written: Callable[..., Run]) -> None:
+    page = open_look(written("pictures").id, SIMILARITY)
+    film = shown(page)["film"]
+    assert [trace["name"] for trace in film["traces"][:2]] == ["Student × teacher", "Student alone × teacher"]
+    assert "last layers of student and teacher are alike with linear CKA" in film["frames"][-1]["says"]
+    assert shown(page)["cells"]
+    measure, whose = (next(box for box in page.selectbox if box.label == label) for label in ("Measure", "Compare"))
+    measure.select("SVCCA").run()
+    assert "with SVCCA" in shown(page)["film"]["frames"][-1]["says"]
+    whose.select("The teacher with itself").run()
+    assert not page.exception
+    assert {trace["name"] for trace in shown(page)["film"]["traces"]} == {"Teacher × teacher"}
+    assert not shown(page)["cells"], "a field there is no pair of student and teacher"
+
+
+@pytest.mark.parametrize(("kind", "said"), [("pictures", "linearly"), ("points", "decides as the teacher")])
+def test_a_cell_opens_its_pair(written: Callable[..., Run], kind: str, said: str) -> None:
+    page = open_look(written(kind).id, SIMILARITY)
+    assert len(page.get("bidi_component")) == 1
+    cell = next(box for box in page.selectbox if box.label.endswith("choose here"))
+    assert cell.value is None
+    cell.select_index(0).run()
+    assert not page.exception
+    opened = json.loads(page.get("bidi_component")[1].proto.json)
+    assert said in opened["film"]["frames"][-1]["says"]
+    page.run()
+    assert len(page.get("bidi_component")) == 2, "it stays open"
+
+
+def test_a_clicked_field_is_the_pair_that_stands_open(written: Callable[..., Run]) -> None:
+    page = AppTest.from_function(look, default_timeout=60)
+    page.query_params["run"], page.query_params["view"] = written("pictures").id, SIMILARITY
+    page.session_state["kept.look.cell"] = (1, 2)
+    page.run()
+    cell = next(box for box in page.selectbox if box.label.endswith("choose here"))
+    assert cell.value == (1, 2)
+    assert "stage 2 of the student and stage 3 of the teacher" in words(page)
+
+
+class SimpleBox:
+    """A box that stands open."""
+
+    open = True
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+
+def test_nothing_is_asked_for_while_the_suggestions_are_closed(written: Callable[..., Run]) -> None:
+    page = open_look(written("pictures").id, SIMILARITY)
+    assert [box.label for box in page.expander] == ["Suggest pairs: which layers to match?"]
+    assert not [button for button in page.button if button.label == "Match these"]
+
+
+def test_suggested_pairs_say_why_and_lead_to_begin(
+    written: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone: list[tuple[str, Recipe]] = []
+    monkeypatch.setattr(state, "catalog", catalog)
+    monkeypatch.setattr(similar.st, "expander", lambda *_, **__: SimpleBox())  # the harness cannot keep a box open
+    monkeypatch.setattr(state, "go", lambda page, *, recipe: gone.append((page, recipe)))
+    page = AppTest.from_function(look, default_timeout=60)
+    page.query_params["run"], page.query_params["view"] = written("pictures").id, SIMILARITY
+    page.run()
+    assert not page.exception
+    rows = [button for button in page.button if button.label == "Match these"]
+    assert len(rows) == 5
+    assert sum("reads" in caption.value and "CKA" in caption.value for caption in page.caption) == 5
+    rows[0].click().run()
+    ((name, recipe),) = gone
+    assert name == "begin"
+    assert [part.method.key for part in recipe.methods] == ["ce", "ab"]
+    assert len(recipe.methods[1].pairs or ()) == 1
+    assert recipe.student == PICTURES.student
+
+
+@pytest.mark.parametrize(
+    ("methods", "left", "says"),
+    [
+        (["kd"], ["kd", "fitnet"], "with FitNets (hints) on this pair."),
+        (["kd", "semckd"], ["kd", "fitnet"], "which weighs all pairs."),
+        (["ce", "at", "fitnet"], ["ce", "at", "fitnet"], " and FitNets (hints) on this pair."),
+    ],
+)
+def test_a_pairing_is_taken_by_the_methods_that_match_pairs(methods: list[str], left: list[str], says: str) -> None:
+    recipe = Recipe.from_json({"methods": [{"is": method} for method in methods]})
+    made, said = with_pair(recipe, catalog(), (0, 1))
+    assert [part.method.key for part in made.methods] == left
+    assert {part.pairs for part in made.methods if part.method.key in ("at", "fitnet")} == {((0, 1),)}
+    assert said.endswith(says)
 
 
 def test_points_open_on_their_plane_and_have_no_maps(written: Callable[..., Run]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import json
 
 import numpy
@@ -143,6 +144,17 @@ def test_the_matrix_says_its_numbers_and_which_way_it_adds_up() -> None:
     assert "each row adds up to 1" in figure.layout.annotations[0].text
     assert figure.layout.yaxis.autorange == "reversed", "shallow on top"
     assert "even share 0.50" in figure.data[0].colorbar.title.text
+
+
+def test_panels_with_one_colour_range_share_one_scale() -> None:
+    plain = {"Student × teacher": numpy.eye(2), "Student alone × teacher": 0.5 * numpy.eye(2)}
+    answer = dataclasses.replace(a_matrix(), panels=plain, spread={}, centre={}, value_axis="linear CKA")
+    figure = matrix.draw(answer, dark=False)
+    assert [trace.showscale for trace in figure.data] == [False, True]
+    assert figure.data[1].colorbar.title.text == "linear CKA"
+    assert {(trace.zmin, trace.zmax) for trace in figure.data} == {(0.0, 1.0)}
+    both = matrix.draw(dataclasses.replace(answer, centre=dict.fromkeys(plain, 0.5)), dark=False)
+    assert [trace.showscale for trace in both.data] == [True, True]
 
 
 def test_bars_have_the_parts_colour_and_the_line_of_chance() -> None:

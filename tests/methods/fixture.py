@@ -8,9 +8,12 @@ import torch
 from torch import Tensor
 
 import kdcore.methods
+from kdcore.looking import LIVE
 from kdcore.method import Method
 from kdcore.registry import discover
-from kdcore.vocabulary import Batch, Seen, Terms
+from kdcore.vocabulary import Batch, Classifier, Seen, Terms
+
+from .live import Live, Tiny, again, live
 
 METHODS = discover(kdcore.methods, Method)  # type: ignore[type-abstract]
 CLASSES = 5
@@ -61,16 +64,28 @@ PLANES = (4, 2, 2)
 
 
 def both(key: str, number: int, *, dtype: torch.dtype = torch.float32, seed: int = 0) -> tuple[Seen, Seen, Batch]:
-    """What a student and a wider teacher saw of so many images, with as many layers as the method matches."""
+    """What a student and a wider teacher saw of so many images, with as many layers as the method matches.
+
+    Random tensors, or what two tiny networks make of the images where the method takes slopes.
+    """
     draw = torch.Generator().manual_seed(seed)
     ours, theirs = SIZES[METHODS[key].matches]
+    if LIVE in METHODS[key].reads:
+        return looked(ours, theirs, number, PLANES, dtype=dtype, seed=seed)
+
+    def some_parameters() -> dict[str, Tensor]:
+        shapes = {"layer.weight": (3, 2), "layer.bias": (3,)}
+        drawn = {name: torch.randn(shape, generator=draw, dtype=torch.float64) for name, shape in shapes.items()}
+        return {name: tensor.to(dtype) for name, tensor in drawn.items()}
 
     def seen(widths: tuple[int, ...], features: int) -> Seen:
         def some(*shape: int) -> Tensor:
             return torch.randn(number, *shape, generator=draw, dtype=torch.float64).to(dtype)
 
         preacts = tuple(some(width, plane, plane) for width, plane in zip(widths, PLANES, strict=False))
-        return Seen(2 * some(CLASSES), tuple(preact.relu() for preact in preacts), preacts, some(features))
+        said = Seen(2 * some(CLASSES), tuple(preact.relu() for preact in preacts), preacts, some(features))
+        head = torch.randn(CLASSES, features + 1, generator=draw, dtype=torch.float64).to(dtype)
+        return replace(said, classifier=Classifier(head[:, 1:], head[:, 0]), parameters=some_parameters())
 
     batch = Batch(
         torch.randn(number, 1, 8, 8, generator=draw).to(dtype),
@@ -81,14 +96,36 @@ def both(key: str, number: int, *, dtype: torch.dtype = torch.float32, seed: int
     return seen(ours, 6), seen(theirs, 8), batch
 
 
+def looked(
+    ours: tuple[int, ...], theirs: tuple[int, ...], number: int, planes: tuple[int, ...], *,
+    dtype: torch.dtype = torch.float32, seed: int = 0,
+) -> tuple[Seen, Seen, Batch]:  # fmt: skip
+    """What two tiny networks with layers of these widths make of so many random images."""
+    draw = torch.Generator().manual_seed(seed)
+    images = torch.randn(number, 1, 8, 8, generator=draw, dtype=torch.float64).to(dtype)
+    labels = torch.randint(CLASSES, (number,), generator=draw)
+    torch.manual_seed(seed)
+    networks = [Tiny(widths or (3,), planes or (4,), 6, CLASSES).to(dtype) for widths in (ours, theirs)]
+    sides = [live(network, images, teaching=bool(place)) for place, network in enumerate(networks)]
+    return sides[0], sides[1], Batch(images, labels, torch.arange(number), 0.5)
+
+
 def learning(seen: Seen) -> tuple[Seen, list[Tensor]]:
     """The same with tensors that collect gradients, and these tensors."""
+    if isinstance(seen, Live):
+        assert seen.network is not None
+        return seen, list(seen.network.parameters())
     copy = seen.each(lambda tensor: tensor.detach().clone().requires_grad_())
-    return copy, [copy.logits, *copy.maps, *copy.preacts, copy.embedding]
+    own = {name: tensor.detach().clone().requires_grad_() for name, tensor in seen.parameters.items()}
+    copy = replace(copy, parameters=own)
+    return copy, [copy.logits, *copy.maps, *copy.preacts, copy.embedding, *own.values()]
 
 
 def permuted(seen: Seen, order: Tensor) -> Seen:
     """The same images in another order."""
+    if isinstance(seen, Live):
+        assert seen.inputs is not None
+        return again(seen, seen.inputs.detach()[order])
     return seen.each(lambda tensor: tensor[order])
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import get_args
 
 import pytest
@@ -13,7 +13,8 @@ from torch import Tensor
 from kdcore.method import Family, Matching, Reads
 from kdcore.vocabulary import Batch, Paper, Seen
 
-from .fixture import METHODS, at_least, both, learning, loss, made, permuted
+from .fixture import METHODS, at_least, both, learning, looked, loss, made, permuted
+from .live import Live, seen_with, with_logits
 
 EVERY = pytest.mark.parametrize("key", METHODS)
 RESTING = pytest.mark.parametrize("key", [key for key, method in METHODS.items() if method.rests])
@@ -52,7 +53,7 @@ def test_logit_gaps_of_300_stay_finite(key):
     student, teacher, batch = both(key, 5)
     far = torch.full_like(student.logits, -150.0)
     far[:, 0] = 150.0
-    check_finite(key, replace(student, logits=far), replace(teacher, logits=-far), batch)
+    check_finite(key, with_logits(student, far), with_logits(teacher, -far), batch)
 
 
 @EVERY
@@ -63,6 +64,10 @@ def test_constant_layers_stay_finite(key, value):
     def constant(tensor: Tensor) -> Tensor:
         return torch.full_like(tensor, value)
 
+    if isinstance(student, Live):  # all weights alike: dead at zero, without any contrast at one
+        check_finite(key, seen_with(student, constant), teacher, batch)
+        check_finite(key, seen_with(student, constant), seen_with(teacher, constant), batch)
+        return
     check_finite(key, student.each(constant), teacher.each(constant), batch)
     check_finite(key, student.each(constant), teacher, batch)
 
@@ -70,6 +75,10 @@ def test_constant_layers_stay_finite(key, value):
 @EVERY
 def test_layers_without_a_plane_stay_finite(key):
     student, teacher, batch = both(key, 5)
+    if isinstance(student, Live):
+        widths = [tuple(features.shape[1] for features in side.maps) for side in (student, teacher)]
+        check_finite(key, *looked(*widths, 5, (1,) * len(widths[0])))
+        return
     flat = [tensor.mean(dim=(2, 3), keepdim=True) for tensor in student.maps]
     check_finite(key, replace(student, maps=tuple(flat), preacts=tuple(flat)), teacher, batch)
 
@@ -93,7 +102,24 @@ def test_the_student_learns_and_the_teacher_does_not(key):
     student, leaves = learning(student)
     loss(terms_of(key, student, teacher, batch)).backward()
     assert any(leaf.grad is not None and leaf.grad.abs().max() > 0 for leaf in leaves)
-    assert not any(t.requires_grad for t in (teacher.logits, *teacher.maps, *teacher.preacts, teacher.embedding))
+    if isinstance(teacher, Live):
+        assert teacher.inputs.grad is None
+        assert all(parameter.grad is None for parameter in teacher.network.parameters())
+    else:
+        assert not any(t.requires_grad for t in (teacher.logits, *teacher.maps, *teacher.preacts, teacher.embedding))
+
+
+@TAUGHT
+def test_no_gradient_reaches_a_teacher_even_where_it_could(key):
+    """A network that teaches its own exits hands over what is still in its graph."""
+    student, teacher, batch = both(key, 5, dtype=torch.float64)
+    if not isinstance(teacher, Live):
+        return
+    student, _ = learning(student)
+    teaching = replace(teacher, teaching=False)
+    teaching = permuted(teaching, torch.arange(5))
+    loss(terms_of(key, student, teaching, batch)).backward()
+    assert all(parameter.grad is None for parameter in teaching.network.parameters())
 
 
 @LEARNED
@@ -146,7 +172,7 @@ def guarded(seen: Seen, allowed: tuple[str, ...]) -> Seen:
                 raise AssertionError(f"reads {name} without saying so")
             return super().__getattribute__(name)
 
-    return Guarded(seen.logits, seen.maps, seen.preacts, seen.embedding)
+    return Guarded(**{one.name: getattr(seen, one.name) for one in fields(Seen)})
 
 
 @EVERY

@@ -7,10 +7,11 @@ import torch
 import torch.nn.functional as F
 
 from kdcore.datasets.digits import Digits
+from kdcore.looking import look, look_frozen
 from kdcore.networks.plain import Plain
 from kdcore.objective import Objective, Share
 from kdcore.pairing import automatic
-from kdcore.vocabulary import Batch, Seen
+from kdcore.vocabulary import Batch
 
 from .fixture import METHODS
 
@@ -32,23 +33,22 @@ def network(width: int, seed: int) -> Plain:
 
 
 @pytest.fixture(scope="module")
-def teacher(digits) -> Seen:
-    """What a wide network sees after it has learned these pictures."""
+def teacher(digits) -> Plain:
+    """A wide network after it has learned these pictures."""
     made = network(32, 0)
     optimizer = torch.optim.AdamW(made.parameters(), lr=2e-3)
     for _ in range(30):
         optimizer.zero_grad()
         F.cross_entropy(made(digits.images), digits.labels).backward()
         optimizer.step()
-    with torch.no_grad():
-        return made.eval().look(digits.images)
+    return made.eval()
 
 
 @pytest.mark.parametrize("key", [key for key, method in METHODS.items() if method.needs_teacher])
 def test_its_gradient_is_of_the_size_of_cross_entropys(key, digits, teacher):
-    student = network(8, 1).train()
-    seen = student.look(digits.images)
     kind = METHODS[key]
+    student = network(32 if "parameters" in kind.reads else 8, 1).train()
+    seen, teacher = look(student, digits.images, kind.reads), look_frozen(teacher, digits.images, kind.reads)
     shapes = [[tuple(layer.shape[1:]) for layer in side.maps] for side in (seen, teacher)]
     pairing = automatic(kind.matches, kind.prefers, student=shapes[0], teacher=shapes[1])
     objective = Objective([kind()], [Share(key, kind.weight, pairing)])

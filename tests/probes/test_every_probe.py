@@ -14,10 +14,21 @@ from kdcore.probe import ProbeError
 from kdcore.revive import Revived
 
 FITS = {
+    "fidelity": ("pictures", "kd"),
+    "calibration": ("pictures", "kd"),
+    "confusion": ("pictures", "kd"),
+    "dark_knowledge": ("pictures", "kd"),
+    "embeddings": ("pictures", "kd"),
+    "conventions": ("pictures", "kd"),
     "feature_maps": ("pictures", "fitnet"),
     "boundaries": ("points",),
     "sign_agreement": ("pictures", "fitnet"),
     "layer_assignment": ("pictures", "semckd"),
+    "disagreements": ("pictures", "kd"),
+    "attribution": ("pictures", "kd"),
+    "attribution_agreement": ("pictures", "kd"),
+    "cka": ("pictures", "fitnet"),
+    "suggest_pairs": ("pictures", "fitnet"),
 }
 
 

@@ -1,0 +1,161 @@
+"""Draws an Attribution: a row for each network, a column for each method, where blue speaks against the class."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy
+import plotly.graph_objects as go
+
+from app import theme
+from app.charts.scales import diverging, faint
+from kdcore.answer import Attribution
+
+NAMES = {"teacher": "Teacher", "student": "Student", "baseline": "Student alone"}
+GAP, HEAD, TOP = 0.08, 0.30, 0.20
+"""Space between two maps, above a row and above all, in widths of a map."""
+
+
+def draw(answer: Attribution, *, dark: bool, height: int = 472) -> go.Figure:
+    """The figure. Each map has its own strength: its strongest place has the strongest colour."""
+    parts = [part for part in NAMES if part in answer.pictures]
+    wide = (1 + GAP) * (1 + len(answer.methods)) - GAP
+    tall = TOP + len(parts) * (1 + HEAD)
+    figure = go.Figure()
+    texts: list[dict[str, object]] = []
+    number = 0
+
+    def cell(row: int, column: int) -> dict[str, str]:
+        """Hidden axes for a cell, on which maps stay square."""
+        nonlocal number
+        number += 1
+        suffix = "" if number == 1 else str(number)
+        left, top = column * (1 + GAP), TOP + row * (1 + HEAD) + HEAD
+        hidden = {"visible": False, "fixedrange": True, "constrain": "domain"}
+        across, up = [left / wide, (left + 1) / wide], [max(0.0, 1 - (top + 1) / tall), 1 - top / tall]
+        figure.update_layout(
+            {
+                f"xaxis{suffix}": {**hidden, "domain": across, "anchor": f"y{suffix}"},
+                f"yaxis{suffix}": {
+                    **hidden,
+                    "domain": up,
+                    "anchor": f"x{suffix}",
+                    "autorange": "reversed",
+                    "scaleanchor": f"x{suffix}",
+                },
+            }
+        )
+        return {"xaxis": f"x{suffix}", "yaxis": f"y{suffix}"}
+
+    def text(words: str, *, row: float, column: int, size: int = 12, colour: str | None = None) -> None:
+        y = 1 - (TOP + row * (1 + HEAD) + HEAD) / tall
+        texts.append(
+            {
+                "text": words,
+                "x": (column * (1 + GAP) + 0.5) / wide,
+                "y": y,
+                "xref": "paper",
+                "yref": "paper",
+                "showarrow": False,
+                "xanchor": "center",
+                "yanchor": "bottom",
+                "align": "center",
+                "font": {"size": size} | ({"color": colour} if colour else {}),
+            }
+        )
+
+    for column, head in enumerate(["what it sees", *answer.methods]):
+        first, comma, second = head.partition(", ")
+        texts.append(
+            {
+                "text": f"<b>{first}</b>{f'<br>{second}' if comma else ''}",
+                "x": (column * (1 + GAP) + 0.5) / wide,
+                "y": 1,
+                "xref": "paper",
+                "yref": "paper",
+                "showarrow": False,
+                "xanchor": "center",
+                "yanchor": "top",
+                "font": {"size": 12},
+            }
+        )
+    for row, part in enumerate(parts):
+        figure.add_trace(_picture(answer.pictures[part], NAMES[part], cell(row, 0)))
+        said = f"<b>{NAMES[part]}</b><br><span style='font-size:11px'>says {answer.said[part]}</span>"
+        text(said, row=row, column=0, colour=theme.COLOURS[part])
+        for column, method in enumerate(answer.methods, start=1):
+            name = f"{part}/{method}"
+            if name not in answer.maps:
+                text("none", row=row, column=column, size=11, colour=faint(dark=dark, strong=True))
+                continue
+            figure.add_trace(_map(answer.maps[name], name, cell(row, column), dark=dark, bar=column == 1 and row == 0))
+            text(_under(answer, part, name), row=row, column=column, size=11)
+    theme.dress(figure, dark=dark)
+    figure.update_layout(
+        annotations=texts,
+        font={"family": "Source Sans, Source Sans Pro, sans-serif"},
+        height=height,
+        margin={"l": 2, "r": 76, "t": 2, "b": 2},
+        showlegend=False,
+    )
+    return figure
+
+
+def rows(answer: Attribution) -> Iterator[tuple[object, ...]]:
+    """What is drawn, for a CSV: first the names of the columns."""
+    yield "network", "method", "agreement with the teacher", "rank correlation", "y", "x", "attribution/logits"
+    for name, values in answer.maps.items():
+        part, method = name.split("/")
+        measured = [f"{value:.6g}" for value in answer.agreement.get(name, [])] or ["", ""]
+        for (y, x), value in numpy.ndenumerate(values):
+            yield NAMES[part].lower(), method, *measured, y, x, f"{value:.6g}"
+
+
+def _under(answer: Attribution, part: str, name: str) -> str:
+    note = answer.notes.get(name, "")
+    if part == "teacher":
+        return note
+    if name not in answer.agreement:
+        return f"the same everywhere<br>{note}"
+    return f"<b>agrees {100 * answer.agreement[name][0]:.0f} %</b><br>{note}"
+
+
+def _picture(picture: numpy.ndarray, name: str, axes: dict[str, str]) -> go.Heatmap | go.Image:
+    if picture.shape[2] == 3:
+        return go.Image(z=(picture * 255).round().astype(numpy.uint8), name=name, hoverinfo="skip", **axes)
+    return go.Heatmap(
+        z=picture[..., 0],
+        zmin=0.0,
+        zmax=1.0,
+        colorscale="Greys_r",
+        showscale=False,
+        name=name,
+        hoverinfo="skip",
+        **axes,
+    )
+
+
+def _map(values: numpy.ndarray, name: str, axes: dict[str, str], *, dark: bool, bar: bool) -> go.Heatmap:
+    strongest = max(float(numpy.abs(values).max()), 1e-12)
+    return go.Heatmap(
+        z=values / strongest,
+        customdata=values,
+        zmin=-1.0,
+        zmax=1.0,
+        name=name,
+        colorscale=diverging(dark=dark),
+        showscale=bar,
+        colorbar={
+            "tickvals": [-1, 0, 1],
+            "ticktext": ["against", "0", "for"],
+            "thickness": 8,
+            "len": 0.6,
+            "x": 1.005,
+            "xanchor": "left",
+            "outlinewidth": 0,
+            "tickfont": {"size": 11},
+            "title": {"text": "speaks", "font": {"size": 11}},
+        },
+        hovertemplate="%{customdata:+.3f} logits<extra></extra>",
+        **axes,
+    )

@@ -1,0 +1,117 @@
+"""Draws Calibration: a reliability diagram of each network, with how often it is how sure below."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy
+import plotly.graph_objects as go
+
+from app import theme
+from app.charts.panels import NAMES, heading, named, spans, suffix
+from app.charts.scales import faint
+from kdcore.answer import Calibration
+
+
+def scales(answers: Sequence[Calibration]) -> dict[str, list[float]]:
+    """The range of the shares of inputs over all answers."""
+    return {"inputs": [0.0, 1.05 * max(float(_shares(bins).max()) for a in answers for bins in a.bins.values())]}
+
+
+def draw(answer: Calibration, *, dark: bool, fixed: dict[str, list[float]] | None = None) -> go.Figure:
+    """The figure."""
+    most = (fixed or scales([answer]))["inputs"]
+    figure = go.Figure()
+    texts: list[dict[str, Any]] = []
+    layout: dict[str, Any] = {}
+    count = len(answer.bins)
+    for number, (part, (left, right)) in enumerate(zip(answer.bins, spans(count, space=0.06), strict=True)):
+        above, below = suffix(number), str(number + 1 + count)
+        bins, scaled = answer.bins[part], answer.scaled[part]
+        middles = (numpy.arange(len(bins)) + 0.5) / len(bins)
+        strong = faint(dark=dark, strong=True)
+        full = bins[:, 2] > 0
+        figure.add_trace(
+            go.Bar(
+                x=middles[full], y=bins[full, 0], width=0.92 / len(bins), name="as it is", opacity=0.85,
+                marker_color=theme.COLOURS[part], customdata=bins[full, 1:], xaxis=f"x{above}", yaxis=f"y{above}",
+                hovertemplate="%{customdata[0]:.1%} sure, %{y:.1%} right (%{customdata[1]:,} inputs)<extra></extra>",
+            )
+        )  # fmt: skip
+        figure.add_trace(
+            go.Scatter(
+                x=[0, 1], y=[0, 1], mode="lines", line={"dash": "dash", "color": strong, "width": 1.5},
+                hoverinfo="skip", name="as sure as right", xaxis=f"x{above}", yaxis=f"y{above}",
+            )
+        )  # fmt: skip
+        there = scaled[:, 2] > 0
+        figure.add_trace(
+            go.Scatter(
+                x=scaled[there, 1], y=scaled[there, 0], mode="lines+markers", name="after its temperature",
+                line={"color": theme.INK["dark" if dark else "light"], "width": 1},
+                marker={
+                    "size": 5 + 11 * numpy.sqrt(scaled[there, 2] / max(1.0, float(scaled[:, 2].sum()))),
+                    "color": "rgba(0,0,0,0)", "line": {"width": 1.5, "color": theme.INK["dark" if dark else "light"]},
+                },
+                customdata=scaled[there, 2], xaxis=f"x{above}", yaxis=f"y{above}",
+                hovertemplate="after its temperature: %{x:.1%} sure, %{y:.1%} right (%{customdata:,} inputs)"
+                "<extra></extra>",
+            )
+        )  # fmt: skip
+        figure.add_trace(
+            go.Bar(
+                x=middles, y=_shares(bins), width=0.92 / len(bins), name="inputs",
+                marker_color=faint(dark=dark, strong=True), xaxis=f"x{below}", yaxis=f"y{below}",
+                hovertemplate="%{y:.1%} of the inputs<extra></extra>",
+            )
+        )  # fmt: skip
+        across = {"domain": [left, right], "range": [0, 1], "tickformat": ".0%", "dtick": 0.25}
+        layout |= {
+            f"xaxis{above}": {**across, "anchor": f"y{above}", "showticklabels": False},
+            f"yaxis{above}": {
+                "domain": [0.32, 1.0], "range": [0, 1.03], "tickformat": ".0%", "anchor": f"x{above}",
+                "title": "share that is right" if number == 0 else "",
+            },
+            f"xaxis{below}": {
+                **across, "anchor": f"y{below}", "title": {"text": "confidence (greatest probability)", "standoff": 4},
+            },
+            f"yaxis{below}": {
+                "domain": [0.0, 0.24], "range": most, "nticks": 3, "tickformat": ".0%", "anchor": f"x{below}",
+                "title": "of inputs" if number == 0 else "",
+            },
+        }  # fmt: skip
+        was, now = answer.ece[part]
+        texts.append(
+            heading(
+                f"{named(part)} · ECE {100 * was:.1f} % ({len(bins)} bins)"
+                f"<br>after T = {answer.temperature[part]:.2f}: {100 * now:.1f} % (line)",
+                left,
+            )
+        )
+    theme.dress(figure, dark=dark, height=430)
+    figure.update_layout(
+        **layout, annotations=texts, showlegend=False, barmode="overlay", margin={"l": 62, "r": 8, "t": 48, "b": 44}
+    )
+    return figure
+
+
+def _shares(bins: numpy.ndarray) -> numpy.ndarray:
+    """Of the inputs, in each bin."""
+    return bins[:, 2] / max(1.0, float(bins[:, 2].sum()))
+
+
+def rows(answer: Calibration) -> Iterator[tuple[object, ...]]:
+    """What is drawn, for a CSV: first the names of the columns."""
+    yield (
+        "network", "temperature", "from confidence", "to confidence", "inputs", "mean confidence", "share right",
+        "ECE", "Brier score",
+    )  # fmt: skip
+    for place, found in enumerate((answer.bins, answer.scaled)):
+        for part, bins in found.items():
+            warm = 1.0 if place == 0 else answer.temperature[part]
+            for number, (right, sure, count) in enumerate(bins):
+                edges = [f"{(number + step) / len(bins):.4g}" for step in (0, 1)]
+                values = (f"{sure:.6g}", f"{right:.6g}") if count else ("", "")
+                scores = (f"{answer.ece[part][place]:.6g}", f"{answer.brier[part][place]:.6g}")
+                yield NAMES[part], f"{warm:.4g}", *edges, int(count), *values, *scores

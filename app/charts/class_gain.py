@@ -1,0 +1,117 @@
+"""Draws ClassGain: each class's accuracy for all networks, and the confusions that went or came."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy
+import plotly.graph_objects as go
+
+from app import theme
+from app.charts.panels import NAMES, heading, spans, suffix
+from app.charts.scales import diverging
+from kdcore.answer import ClassGain
+
+WORDED = 12
+"""Classes up to which cells carry their number."""
+AGAINST = {"baseline": "the student alone", "teacher": "the teacher"}
+
+
+def scales(answers: Sequence[ClassGain]) -> dict[str, list[float]]:
+    """The range of differences, in points, of the last answer, the same for all panels.
+
+    Before its first epoch a student takes everything for one class; a range that reached so far would pale the rest.
+    """
+    far = max(5.0, *(float(numpy.abs(values).max()) for values in differences(answers[-1]).values()))
+    return {"difference": [-far, far]}
+
+
+def differences(answer: ClassGain) -> dict[str, numpy.ndarray]:
+    """part -> (C, C) confusions of the student less those of the part, in points."""
+    ours = answer.confusion["student"]
+    return {part: 100 * (ours - answer.confusion[part]) for part in AGAINST if part in answer.confusion}
+
+
+def draw(answer: ClassGain, *, dark: bool, fixed: dict[str, list[float]] | None = None) -> go.Figure:
+    """The figure: all panels share their rows, the true classes."""
+    low, high = (fixed or scales([answer]))["difference"]
+    figure = go.Figure()
+    found, names = differences(answer), answer.class_names
+    places = spans(1 + len(found), space=0.07)
+    _accuracies(figure, answer)
+    texts = [heading("Accuracy of each class", 0.0)]
+    layout = {
+        "xaxis": {
+            "domain": places[0],
+            "range": [-0.03, 1.03],
+            "tickformat": ".0%",
+            "title": {"text": "share named rightly", "standoff": 4},
+        },
+        "yaxis": {"type": "category", "autorange": "reversed", "title": "true class"},
+    }
+    for number, (part, values) in enumerate(found.items(), start=1):
+        words = [[f"{v:+.0f}".replace("-", "−") if abs(v) >= 0.5 else "" for v in line] for line in values]
+        axis = suffix(number)
+        figure.add_trace(
+            go.Heatmap(
+                x=names, y=names, z=values, zmin=low, zmax=high, xgap=1, ygap=1, name=part,
+                colorscale=diverging(dark=dark, low=low, high=high), showscale=number == len(found),
+                text=words if len(names) <= WORDED else None,
+                texttemplate="%{text}" if len(names) <= WORDED else None, textfont={"size": 11},
+                colorbar={"title": {"text": "points", "side": "right"}, "thickness": 10, "outlinewidth": 0},
+                hovertemplate="true class %{y}, taken for %{x}: %{z:+.1f} points<extra></extra>",
+                xaxis=f"x{axis}", yaxis=f"y{axis}",
+            )
+        )  # fmt: skip
+        layout |= {
+            f"xaxis{axis}": {
+                "domain": places[number], "type": "category", "anchor": f"y{axis}", "showgrid": False,
+                "title": {"text": "taken for", "standoff": 4},
+            },
+            f"yaxis{axis}": {
+                "type": "category", "autorange": "reversed", "anchor": f"x{axis}", "showgrid": False,
+            },
+        }  # fmt: skip
+        texts.append(heading(f"Student less {AGAINST[part]}", places[number][0]))
+    theme.dress(figure, dark=dark, height=min(760, max(340, 150 + 27 * len(names))))
+    figure.update_layout(
+        **layout, annotations=texts, hovermode="closest", margin={"l": 60, "r": 8, "t": 30, "b": 86},
+        legend={"orientation": "h", "yanchor": "top", "y": -0.2, "x": 0, "font": {"size": 12}},
+    )  # fmt: skip
+    return figure
+
+
+def _accuracies(figure: go.Figure, answer: ClassGain) -> None:
+    """A dot for each network and class, and an arm from the student alone to the student."""
+    names, ours = answer.class_names, answer.accuracy["student"]
+    if "baseline" in answer.accuracy:
+        ends = [
+            value
+            for start, end in zip(answer.accuracy["baseline"].tolist(), ours.tolist(), strict=True)
+            for value in (start, end, None)
+        ]
+        figure.add_trace(
+            go.Scatter(
+                x=ends, y=[name for name in names for _ in range(3)], mode="lines", hoverinfo="skip", showlegend=False,
+                line={"color": theme.COLOURS["student"], "width": 2}, name="gain", opacity=0.6,
+            )
+        )  # fmt: skip
+    marks = {"teacher": "diamond-open", "baseline": "circle", "student": "circle"}
+    for part in (part for part in marks if part in answer.accuracy):
+        figure.add_trace(
+            go.Scatter(
+                x=answer.accuracy[part], y=names, mode="markers", name=NAMES[part], customdata=answer.counts,
+                marker={"color": theme.COLOURS[part], "size": 9, "symbol": marks[part], "line": {"width": 2}}
+                if part == "teacher" else {"color": theme.COLOURS[part], "size": 9},
+                hovertemplate="%{y}: %{x:.1%} of %{customdata:,}<extra>" + NAMES[part] + "</extra>",
+            )
+        )  # fmt: skip
+
+
+def rows(answer: ClassGain) -> Iterator[tuple[object, ...]]:
+    """What is drawn, for a CSV: first the names of the columns."""
+    yield "network", "true class", "taken for", "share", "inputs of the class"
+    for part, matrix in answer.confusion.items():
+        for (row, column), value in numpy.ndenumerate(matrix):
+            name, taken = answer.class_names[row], answer.class_names[column]
+            yield NAMES[part], name, taken, f"{value:.6g}", answer.counts[row]

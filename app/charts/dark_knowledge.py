@@ -1,0 +1,143 @@
+"""Draws DarkKnowledge: class-similarity matrices and one input's soft labels, with a temperature to drag.
+
+All temperatures are in the figure, so that dragging asks no server.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy
+import plotly.graph_objects as go
+
+from app import theme
+from app.charts.panels import FAMILY, NAMES, heading, named, spans, suffix
+from app.charts.pixels import address_of
+from kdcore.answer import DarkKnowledge
+
+USUAL = 4.0
+MATRICES, LABELS = (0.42, 1.0), (0.0, 0.22)
+"""Which part of the height each row of panels has."""
+
+
+def draw(answer: DarkKnowledge, *, dark: bool) -> go.Figure:
+    """The figure, at T = 4 at first where there is such a temperature."""
+    figure = go.Figure()
+    names, parts = answer.class_names, list(answer.similarity)
+    frames = [_at(answer, number) for number in range(len(answer.temperatures))]
+    start = answer.temperatures.index(USUAL) if USUAL in answer.temperatures else 0
+    first = frames[start]
+    z, y = first["z"], first["y"]
+    layout: dict[str, Any] = {}
+    for number, (part, (left, right)) in enumerate(zip(parts, spans(len(parts), space=0.05), strict=True)):
+        axis = suffix(number)
+        figure.add_trace(
+            go.Heatmap(
+                x=names, y=y[number], z=z[number], zmin=first["zmin"][number], zmax=first["zmax"][number],
+                xgap=1, ygap=1, name=NAMES[part],
+                colorscale=theme.SEQUENTIAL, showscale=number == len(parts) - 1, hoverongaps=False,
+                colorbar={
+                    "title": {"text": "mean probability", "side": "right"}, "thickness": 10, "outlinewidth": 0,
+                    "y": sum(MATRICES) / 2, "len": MATRICES[1] - MATRICES[0],
+                },
+                hovertemplate="a %{y} looks like %{x}: %{z:.2%}<extra>" + NAMES[part] + "</extra>",
+                xaxis=f"x{axis}", yaxis=f"y{axis}",
+            )
+        )  # fmt: skip
+        layout |= {
+            f"xaxis{axis}": {
+                "domain": [left, right], "type": "category", "anchor": f"y{axis}", "showgrid": False, "zeroline": False,
+                "title": {"text": "probability of class", "standoff": 4}, "dtick": 1,
+            },
+            f"yaxis{axis}": {
+                "domain": MATRICES, "type": "category", "autorange": "reversed", "anchor": f"x{axis}",
+                "showgrid": False, "zeroline": False, "title": "true class" if number == 0 else "", "dtick": 1,
+            },
+        }  # fmt: skip
+    last = len(parts) + 1
+    for number, part in enumerate(parts):
+        figure.add_trace(
+            go.Bar(
+                x=names, y=y[len(parts) + number], name=NAMES[part], marker_color=theme.COLOURS[part],
+                xaxis=f"x{last}", yaxis=f"y{last}",
+                hovertemplate="%{x}: %{y:.2%}<extra>" + NAMES[part] + "</extra>",
+            )
+        )  # fmt: skip
+    shown = answer.picture.size > 0
+    layout |= {
+        f"xaxis{last}": {
+            "domain": [0.13 if shown else 0.0, 1.0], "type": "category", "anchor": f"y{last}",
+            "title": {"text": "class", "standoff": 4}, "dtick": 1,
+        },
+        f"yaxis{last}": {
+            "domain": LABELS, "range": first["range"], "nticks": 4, "tickformat": ".0%", "anchor": f"x{last}",
+            "title": "probability",
+        },
+    }  # fmt: skip
+    if shown:
+        layout["images"] = [{
+            "source": address_of(answer.picture), "xref": "paper", "yref": "paper", "x": 0.0, "y": LABELS[1],
+            "sizex": 0.075, "sizey": LABELS[1] - LABELS[0], "xanchor": "left", "yanchor": "top",
+        }]  # fmt: skip
+    theme.dress(figure, dark=dark, height=550)
+    figure.update_layout(
+        **layout, barmode="group", font={"family": FAMILY}, annotations=first["annotations"],
+        hovermode="closest", modebar={"bgcolor": "rgba(0,0,0,0)"},
+        margin={"l": 60, "r": 8, "t": 100, "b": 56},
+        legend={"orientation": "h", "yanchor": "top", "y": -0.1, "x": 0.13},
+        sliders=[{
+            "active": start, "x": 0.0, "y": 1.25, "yanchor": "top", "len": 0.5, "pad": {"t": 0, "b": 0},
+            "currentvalue": {"prefix": "Temperature T = ", "xanchor": "left"}, "ticklen": 0, "minorticklen": 0,
+            "steps": [
+                {
+                    "label": f"{warm:g}", "method": "update",
+                    "args": [
+                        {name: frame[name] for name in ("z", "y", "zmin", "zmax")},
+                        {"annotations": frame["annotations"], f"yaxis{last}.range": frame["range"]},
+                    ],
+                }
+                for warm, frame in zip(answer.temperatures, frames, strict=True)
+            ],
+        }],
+    )  # fmt: skip
+    return figure
+
+
+def _at(answer: DarkKnowledge, number: int) -> dict[str, Any]:
+    """What each trace shows at a temperature, matrices first, and the headings."""
+    parts, names = list(answer.similarity), answer.class_names
+    off = ~numpy.eye(len(names), dtype=bool)
+    matrices = {part: answer.similarity[part][number] for part in parts}
+    beside = numpy.concatenate([matrix[off] for matrix in matrices.values()])
+    low, high = float(beside.min()), max(float(beside.max()), float(beside.min()) + 1e-6)
+    z = [
+        [[None if row == column else float(f"{v:.4g}") for column, v in enumerate(line)] for row, line in enumerate(m)]
+        for m in matrices.values()
+    ]
+    bars = [[float(f"{v:.4g}") for v in answer.soft[part][number]] for part in parts]
+    texts = []
+    for part, (left, _) in zip(parts, spans(len(parts), space=0.05), strict=True):
+        alike = ""
+        if part in answer.likeness:
+            alike = f": {answer.likeness[part][number]:.2f} like the teacher's".replace("-", "−")
+        texts.append(heading(f"{named(part)}{alike}", left))
+    texts.append(heading(f"What each says of {answer.picture_says}", 0.0, y=LABELS[1] + 0.015))
+    return {
+        "z": [*z, *([None] * len(parts))], "y": [*([names] * len(parts)), *bars],
+        "zmin": [*([low] * len(parts)), *([None] * len(parts))],
+        "zmax": [*([high] * len(parts)), *([None] * len(parts))],
+        "annotations": texts, "range": [0.0, 1.1 * max(max(values) for values in bars)],
+    }  # fmt: skip
+
+
+def rows(answer: DarkKnowledge) -> Iterator[tuple[object, ...]]:
+    """What is drawn, for a CSV: first the names of the columns."""
+    yield "network", "temperature", "of", "probability of", "probability"
+    for place, warm in enumerate(answer.temperatures):
+        for part, matrices in answer.similarity.items():
+            for (row, column), value in numpy.ndenumerate(matrices[place]):
+                names = answer.class_names[row], answer.class_names[column]
+                yield NAMES[part], f"{warm:g}", f"all of class {names[0]}", names[1], f"{value:.6g}"
+            for name, value in zip(answer.class_names, answer.soft[part][place], strict=True):
+                yield NAMES[part], f"{warm:g}", answer.picture_says, name, f"{value:.6g}"

@@ -1,0 +1,97 @@
+"""Draws Fidelity: agreement with the teacher, distance to it, and who of each pair is right."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import plotly.graph_objects as go
+
+from app import theme
+from app.charts.panels import NAMES, heading
+from app.charts.scales import faint
+from kdcore.answer import Fidelity
+
+OUTCOMES = ("both right", "only this one right", "only the teacher right", "neither right")
+SPANS = ((0.0, 0.5), (0.58, 0.76), (0.84, 1.0))
+
+
+def scales(answers: Sequence[Fidelity]) -> dict[str, list[float]]:
+    """The range of the distance over all answers."""
+    return {"divergence": [0.0, 1.15 * max(float(v.max()) for a in answers for v in a.divergence.values()) or 1.0]}
+
+
+def draw(answer: Fidelity, *, dark: bool, fixed: dict[str, list[float]] | None = None) -> go.Figure:
+    """The figure: three panels, from what is alike to what it is good for."""
+    figure = go.Figure()
+    groups = [f"{name}<br>({count:,})" for name, count in zip(answer.groups, answer.counts, strict=True)]
+    for part, values in answer.agreement.items():
+        words = [f"{100 * v:.0f} %" if n else "none" for v, n in zip(values, answer.counts, strict=True)]
+        figure.add_trace(
+            go.Bar(
+                x=groups, y=values, name=NAMES[part], marker_color=theme.COLOURS[part], legendgroup=part,
+                offsetgroup=part, text=words, textposition="outside", cliponaxis=False,
+                hovertemplate="%{x}: the teacher's answer in %{y:.1%}<extra>" + NAMES[part] + "</extra>",
+            )
+        )  # fmt: skip
+    for part, values in answer.divergence.items():
+        figure.add_trace(
+            go.Bar(
+                x=["test", "training"], y=values, name=NAMES[part], marker_color=theme.COLOURS[part], legendgroup=part,
+                offsetgroup=part, showlegend=False, text=[f"{v:.2f}" for v in values], textposition="outside",
+                cliponaxis=False, xaxis="x2", yaxis="y2",
+                hovertemplate="%{x}: %{y:.3f} nats<extra>" + NAMES[part] + "</extra>",
+            )
+        )  # fmt: skip
+    parts = list(answer.wins)
+    names = [NAMES[part] for part in parts]
+    below = [0.0] * len(parts)
+    for place, outcome in enumerate(OUTCOMES):
+        counts = [int(answer.wins[part][place]) for part in parts]
+        shares = [n / max(1, int(answer.wins[part].sum())) for n, part in zip(counts, parts, strict=True)]
+        colour: object = {
+            0: faint(dark=dark), 1: [theme.COLOURS[part] for part in parts], 2: theme.COLOURS["teacher"],
+            3: faint(dark=dark, strong=True),
+        }[place]  # fmt: skip
+        figure.add_trace(
+            go.Bar(
+                x=names, y=shares, base=list(below), name=outcome, marker_color=colour, offsetgroup="wins",
+                legend="legend2", xaxis="x3", yaxis="y3", customdata=counts, insidetextanchor="middle",
+                constraintext="none", textangle=0, textposition="inside",
+                text=[f"{n:,}" if s > 0.06 else "" for n, s in zip(counts, shares, strict=True)],
+                hovertemplate=f"{outcome}: %{{customdata:,}}<extra>%{{x}}</extra>",
+            )
+        )  # fmt: skip
+        below = [b + s for b, s in zip(below, shares, strict=True)]
+    theme.dress(figure, dark=dark, height=400)
+    top = (fixed or scales([answer]))["divergence"][1]
+    legend = {"orientation": "h", "yanchor": "top", "y": -0.2, "font": {"size": 12}}
+    figure.update_layout(
+        barmode="group", bargap=0.3, margin={"l": 56, "r": 8, "t": 34, "b": 100},
+        xaxis={"domain": SPANS[0], "type": "category"},
+        yaxis={"range": [0, 1.08], "tickformat": ".0%", "title": "share with the teacher's answer"},
+        xaxis2={"domain": SPANS[1], "type": "category", "anchor": "y2"},
+        yaxis2={"range": [0, top], "anchor": "x2", "title": {"text": "nats", "standoff": 4}},
+        xaxis3={"domain": SPANS[2], "type": "category", "anchor": "y3"},
+        yaxis3={"range": [0, 1.0], "tickformat": ".0%", "anchor": "x3"},
+        legend={**legend, "x": 0}, legend2={**legend, "x": 0.58},
+        annotations=[
+            heading("Answers as the teacher does: more is closer", SPANS[0][0]),
+            heading("KL(teacher ‖ it): less is closer", SPANS[1][0]),
+            heading(f"Who is right ({answer.groups[0]})", SPANS[2][0]),
+        ],
+    )  # fmt: skip
+    return figure
+
+
+def rows(answer: Fidelity) -> Iterator[tuple[object, ...]]:
+    """What is drawn, for a CSV: first the names of the columns."""
+    yield "network", "measure", "inputs", "value", "how many"
+    for part, values in answer.agreement.items():
+        for name, value, count in zip(answer.groups, values, answer.counts, strict=True):
+            yield NAMES[part], "agreement", name, f"{value:.6g}" if count else "", count
+    for part, values in answer.divergence.items():
+        for place, value in enumerate(values):
+            yield NAMES[part], "KL in nats", answer.groups[place], f"{value:.6g}", answer.counts[place]
+    for part, values in answer.wins.items():
+        for outcome, value in zip(OUTCOMES, values, strict=True):
+            yield NAMES[part], outcome, answer.groups[0], int(value), answer.counts[0]

@@ -1,0 +1,100 @@
+"""Packs a Gallery for the page: small pictures with what each network says of them, and their logits."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+from collections.abc import Iterator
+from typing import Any
+
+import numpy
+from PIL import Image
+
+from app import theme
+from kdcore.answer import Gallery
+
+NAMES = {"teacher": "Teacher", "student": "Student", "baseline": "Student alone"}
+CLASSES = 12
+"""Classes that have bars; of more, those that some network finds likeliest."""
+WARM = 4.0
+"""The temperature at which likely classes are chosen, so that the second and third choices count too."""
+
+
+def packed(answer: Gallery) -> dict[str, Any]:
+    """{"cards", "parts", "names", "about"}, JSON-ready; what is sure stands in percent, divergence in nats."""
+    chances = {part: softmax(logits) for part, logits in answer.logits.items()}
+    cards = [_card(answer, number, chances) for number in range(len(answer.places))]
+    stamp = hashlib.sha256(repr([(card["place"], card["about"]) for card in cards]).encode()).hexdigest()[:16]
+    return {
+        "cards": cards,
+        "parts": [
+            {"part": part, "name": NAMES[part], "colour": theme.COLOURS[part]}
+            for part in NAMES
+            if part in answer.logits
+        ],
+        "names": answer.class_names,
+        "about": stamp,
+    }
+
+
+def softmax(logits: numpy.ndarray, temperature: float = 1.0) -> numpy.ndarray:
+    """Probabilities over the last axis."""
+    raised = numpy.exp((logits - logits.max(axis=-1, keepdims=True)) / temperature)
+    return raised / raised.sum(axis=-1, keepdims=True)
+
+
+def rows(answer: Gallery) -> Iterator[tuple[object, ...]]:
+    """What is drawn, for a CSV: first the names of the columns."""
+    yield (
+        "split",
+        "picture",
+        "truth",
+        "network",
+        "says",
+        "sure",
+        "KL(teacher‖student)/nats",
+        *(f"logit {name}" for name in answer.class_names),
+    )
+    for part, logits in answer.logits.items():
+        chances = softmax(logits)
+        for number, place in enumerate(answer.places):
+            said = int(logits[number].argmax())
+            yield (
+                answer.split,
+                place,
+                answer.class_names[int(answer.truth[number])],
+                NAMES[part].lower(),
+                answer.class_names[said],
+                f"{chances[number, said]:.6g}",
+                f"{answer.divergence[number]:.6g}",
+                *(f"{value:.6g}" for value in logits[number]),
+            )
+
+
+def _card(answer: Gallery, number: int, chances: dict[str, numpy.ndarray]) -> dict[str, Any]:
+    words = answer.class_names
+    said = {part: int(found[number].argmax()) for part, found in chances.items()}
+    sure = {part: theme.percent(float(found[number, said[part]]), of=50) for part, found in chances.items()}
+    told = ", ".join(f"{NAMES[part].lower()} {words[said[part]]} ({sure[part]})" for part in NAMES if part in said)
+    place, truth, divergence = answer.places[number], words[int(answer.truth[number])], float(answer.divergence[number])
+    likely = numpy.max([softmax(logits[number], WARM) for logits in answer.logits.values()], axis=0)
+    classes = sorted(numpy.argsort(-likely, kind="stable")[:CLASSES].tolist())
+    return {
+        "place": place,
+        "picture": png(answer.pictures[number]),
+        "said": said,
+        "measure": f"KL {divergence:.2f}",
+        "about": f"Picture {place}, truth {truth}: {told}. KL {divergence:.2f} nats.",
+        "logits": {
+            part: [round(float(value), 4) for value in logits[number]] for part, logits in answer.logits.items()
+        },
+        "classes": classes,
+    }
+
+
+def png(picture: numpy.ndarray) -> str:
+    """(h, w, 1 or 3) uint8 as an address that holds the picture itself."""
+    file = io.BytesIO()
+    Image.fromarray(picture[..., 0] if picture.shape[2] == 1 else picture).save(file, "PNG")
+    return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"

@@ -1,0 +1,99 @@
+"""How much of the teacher's reasons the student shares, over many pictures."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy
+
+from kdcore.answer import Bars
+from kdcore.attributions import FEWEST, MACS, alike, maps_of
+from kdcore.beside import sides, view_logits
+from kdcore.probe import Probe, ProbeError, percent
+from kdcore.probes.attribution import looking, nothing, work_of_all
+from kdcore.spec import knob
+
+if TYPE_CHECKING:
+    from kdcore.revive import Revived
+
+NAMES = {"student": "student", "baseline": "student alone"}
+FINEST = 64
+"""Steps of Integrated Gradients at most."""
+OTHER = "the teacher's map of another picture"
+
+
+class AttributionAgreement(Probe):
+    """Does the student look at the same places as its teacher when it says the same class?
+
+    For each picture the class that the teacher says is explained for all networks, and the maps' absolute values are
+    compared with the teacher's: a cosine of 1 means the same places. How much two maps agree without any reason is
+    seen from the teacher's map of the next picture.
+    """
+
+    title = "Agreement of reasons"
+    answers = "Bars"
+    needs = ("images",)
+    inputs: int = knob(24, 4, 256, help="How many validation pictures are explained.", unit="pictures")
+
+    def ask(self, revived: Revived) -> Bars:
+        data = revived.data
+        if not data.images_of_plane:
+            raise ProbeError("points in a plane have no places that could speak for a class; pictures have")
+        who = sides(revived)
+        macs = max(1, work_of_all(who, data.validation.images))
+        # Four times what one picture may cost: large networks explain fewer pictures, and more coarsely.
+        affordable = int(4 * MACS / (macs * 3 * FEWEST))
+        split = data.validation
+        count = min(self.inputs, max(4, affordable), len(split))
+        steps = int(min(FINEST, max(FEWEST, 4 * MACS / (macs * 3 * max(1, count)))))
+        if count < 4:
+            raise ProbeError(f"{count} validation pictures are too few for a mean; 4 or more are needed")
+        eyes = dict.fromkeys(who.views(), split.images)
+        scales = dict.fromkeys(eyes, (data.mean, data.std))
+        if split.partner is not None and data.partner_mean is not None and data.partner_std is not None:
+            eyes["teacher"], scales["teacher"] = split.partner, (data.partner_mean, data.partner_std)
+        targets = view_logits(revived, who.teacher, eyes["teacher"][:count]).argmax(dim=1).tolist()
+        found: dict[str, list[dict[str, numpy.ndarray]]] = {}
+        for part, images in eyes.items():
+            look = looking(who, part)
+            found[part] = []
+            for number, target in enumerate(targets):
+                image = images[number : number + 1]
+                off = nothing(image, "black", *scales[part])
+                maps = maps_of(look, image, baseline=off, target=target, steps=steps, patches=False).maps
+                found[part].append({method: values.float().cpu().numpy() for method, values in maps.items()})
+        found["next"] = found["teacher"][1:] + found["teacher"][:1]
+        methods = [
+            method for method in found["teacher"][0] if all(method in maps[0] for maps in found.values())
+        ]  # fmt: skip
+        series = {
+            NAMES.get(part, OTHER): numpy.array(
+                [_mean([(one[method], ours[method]) for one, ours in zip(found["teacher"], maps, strict=True)])
+                 for method in methods],
+                dtype=numpy.float32,
+            )
+            for part, maps in found.items()
+            if part != "teacher"
+        }  # fmt: skip
+        says = f"Where they look, the student agrees to {percent(series['student'][0])} with the teacher"
+        if "student alone" in series:
+            says += f", the student alone (no teacher) to {percent(series['student alone'][0])}"
+        return Bars(
+            title="How much the places that speak for the teacher's answer are the same (mean cosine)",
+            says=f"{says} ({methods[0]}, {count} validation pictures; {OTHER}: {percent(series[OTHER][0])}).",
+            series=series,
+            categories=methods,
+            category_axis="method of attribution",
+            value_axis="agreement with the teacher",
+            low=0.0,
+            high=1.0,
+            parts={name: part for part, name in NAMES.items()},
+            reference=None,
+            reference_says="",
+        )
+
+
+def _mean(pairs: list[tuple[numpy.ndarray, numpy.ndarray]]) -> float:
+    """Mean cosine over the pictures on which both maps show anything; 0 without one."""
+    measured = [found[0] for one, ours in pairs if (found := alike(ours, one)) is not None]
+    return float(numpy.mean(measured)) if measured else 0.0

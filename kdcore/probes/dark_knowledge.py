@@ -1,0 +1,100 @@
+"""Which classes look alike to each network: what a teacher tells beside the right answer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy
+import torch
+from torch import Tensor
+
+from kdcore.answer import DarkKnowledge as Answered
+from kdcore.beside import sides
+from kdcore.gap import by_class, likeness, soft_labels
+from kdcore.outputs import outputs, some
+from kdcore.probe import Probe, ProbeError
+from kdcore.spec import knob
+
+if TYPE_CHECKING:
+    from kdcore.revive import Revived
+
+TEMPERATURES = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 20.0)
+USUAL = TEMPERATURES.index(4.0)
+MOST = 20
+"""Classes drawn; of more, those that the teacher takes for others most."""
+
+
+class DarkKnowledge(Probe):
+    """Which classes look alike to the teacher, and does the student see the same likenesses?
+
+    The mean soft label of each class at several temperatures. Off the diagonal stands the dark knowledge: how much of a
+    three a network sees in an eight. Rows add up to 1; a high temperature brings the small probabilities out, and an
+    endless one makes all alike.
+    """
+
+    title = "Dark knowledge"
+    answers = "DarkKnowledge"
+    picture: int = knob(0, 0, 100_000, help="Which test input, counted from 0.")
+    inputs: int = knob(2000, 20, 20000, help="Most test inputs the means are taken over.", unit="inputs")
+
+    def ask(self, revived: Revived) -> Answered:
+        who, data = sides(revived), revived.data
+        if data.classes < 3:
+            raise ProbeError(
+                f"this run has {data.classes} classes: with so few there is no other wrong class to look alike; "
+                "3 classes or more are needed"
+            )
+        if self.picture >= len(data.test):
+            raise ProbeError(
+                f"picture={self.picture}: there are {len(data.test)} test inputs, 0 to {len(data.test) - 1}"
+            )
+        split, one = some(data.test, self.inputs), data.test.of(torch.tensor([self.picture]))
+        said, of_one = outputs(who, split), outputs(who, one)
+        means = {
+            part: torch.stack([by_class(soft_labels(found.logits, t), split.truth, data.classes) for t in TEMPERATURES])
+            for part, found in said.items()
+        }
+        labels = {
+            part: torch.cat([soft_labels(found.logits, t) for t in TEMPERATURES]) for part, found in of_one.items()
+        }
+        alike = {
+            part: [likeness(theirs, ours) for theirs, ours in zip(means["teacher"], found, strict=True)]
+            for part, found in means.items()
+            if part != "teacher"
+        }
+        kept = _confused(means["teacher"][USUAL])
+        names = [str(data.class_names[number]) for number in kept.tolist()]
+        truth = data.class_names[int(one.truth)]
+        if data.images_of_plane:
+            pixels = data.pixels(one.images)[0][:3].permute(1, 2, 0).cpu().contiguous().numpy()
+            pixels, what = pixels if pixels.shape[2] == 3 else pixels[..., :1], f"test picture {self.picture}"
+        else:
+            x, y = (one.images * data.std + data.mean)[0].tolist()
+            pixels, what = numpy.zeros((0, 0, 1), dtype=numpy.float32), f"the test point at ({x:.2f}, {y:.2f})"
+        return Answered(
+            title="Which classes look alike, and to whom",
+            says=_sentence(alike),
+            temperatures=list(TEMPERATURES),
+            class_names=names,
+            similarity={part: found[:, kept][:, :, kept].float().numpy() for part, found in means.items()},
+            likeness=alike,
+            soft={part: found[:, kept].float().numpy() for part, found in labels.items()},
+            picture=pixels,
+            picture_says=f"{what}, of class {truth}",
+        )
+
+
+def _confused(means: Tensor) -> Tensor:
+    """The classes drawn, sorted."""
+    elsewhere = means.sum(dim=1) - means.diagonal()
+    return elsewhere.argsort(descending=True, stable=True)[:MOST].sort().values
+
+
+def _sentence(alike: dict[str, list[float]]) -> str:
+    says = (
+        f"At T = {TEMPERATURES[USUAL]:g} the likenesses that the student sees correlate with the teacher's at "
+        f"{alike['student'][USUAL]:.2f}"
+    )
+    if "baseline" in alike:
+        says += f", those of the student alone at {alike['baseline'][USUAL]:.2f}"
+    return f"{says} (1 is the same).".replace("-", "−")

@@ -1,0 +1,121 @@
+"""The pictures on which student and teacher disagree."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from kdcore.answer import Gallery
+from kdcore.beside import sides, view_logits
+from kdcore.probe import Probe, ProbeError, percent
+from kdcore.spec import knob
+
+if TYPE_CHECKING:
+    from kdcore.revive import Revived
+
+
+class Disagreements(Probe):
+    """On which pictures does the student say something else than its teacher?
+
+    Sorted by how far apart their probabilities are, or by how sure one of them is. What the student alone says stands
+    beside it: a disagreement that it shares comes from the student's size, one that only the distilled student has
+    comes from the teaching.
+    """
+
+    title = "Disagreements"
+    answers = "Gallery"
+    needs = ("images",)
+    split: str = knob("validation", choices=("validation", "test"), help="From which pictures.")
+    which: str = knob(
+        "disagreements",
+        choices=("disagreements", "teacher right", "student right", "both wrong", "everything"),
+        help="All disagreements, those in which one of the two is right or neither is, or every picture.",
+    )
+    order: str = knob(
+        "divergence",
+        choices=("divergence", "student surest", "teacher surest", "student least sure"),
+        help="First comes what lies furthest apart (KL divergence), or where one of the two is most or least sure.",
+    )
+    most: int = knob(48, 1, 200, help="How many pictures are kept.", unit="pictures")
+    inputs: int = knob(1000, 16, 20000, help="How many pictures of the split are looked at.", unit="pictures")
+
+    def ask(self, revived: Revived) -> Gallery:
+        data = revived.data
+        if not data.images_of_plane:
+            raise ProbeError(
+                "points in a plane are no pictures; what the networks make of them stands under Activation boundaries"
+            )
+        who = sides(revived)
+        split = getattr(data, self.split)
+        looked = min(self.inputs, len(split))
+        logits = {
+            part: view_logits(
+                revived, view, (split.images if part != "teacher" or split.partner is None else split.partner)[:looked]
+            )
+            for part, view in who.views().items()
+        }
+        truth = split.truth[:looked]
+        said = {part: values.argmax(dim=1) for part, values in logits.items()}
+        differ = said["student"] != said["teacher"]
+        logs = {part: values.log_softmax(dim=1) for part, values in logits.items()}
+        apart = (logs["teacher"].exp() * (logs["teacher"] - logs["student"])).sum(dim=1).clamp(min=0.0)
+        asked = _asked(self.which, differ, {part: found == truth for part, found in said.items()})
+        sure = {part: values.max(dim=1).values.exp() for part, values in logs.items()}
+        key = {
+            "divergence": apart, "student surest": sure["student"], "teacher surest": sure["teacher"],
+            "student least sure": -sure["student"],
+        }[self.order]  # fmt: skip
+        places = asked.nonzero().flatten()
+        places = places[key[places].argsort(descending=True, stable=True)]
+        kept = places[: self.most]
+        pixels = data.pixels(split.images[kept]).permute(0, 2, 3, 1)
+        share = float(differ.float().mean())
+        first = "the first " if looked < len(split) else ""
+        says = (
+            f"Student and teacher differ on {int(differ.sum()):,} of {first}{looked:,} {self.split} pictures "
+            f"({percent(share, digits=1)})"
+        )
+        if "baseline" in said:
+            alone = said["baseline"] != said["teacher"]
+            says += f", student alone and teacher on {int(alone.sum()):,} ({percent(_mean(alone), digits=1)})"
+        return Gallery(
+            title=_title(self.which, len(places), len(kept)),
+            says=says + ".",
+            pictures=(pixels * 255).round().to(torch.uint8).cpu().numpy(),
+            places=kept.tolist(),
+            truth=truth[kept].to(torch.int16).cpu().numpy(),
+            logits={part: values[kept].float().cpu().numpy() for part, values in logits.items()},
+            divergence=apart[kept].float().cpu().numpy(),
+            class_names=list(data.class_names),
+            split=self.split,
+        )
+
+
+def _asked(which: str, differ: Tensor, right: dict[str, Tensor]) -> Tensor:
+    if which == "everything":
+        return torch.ones_like(differ)
+    if which == "disagreements":
+        return differ
+    if which == "both wrong":
+        return differ & ~right["student"] & ~right["teacher"]
+    return differ & right[which.split()[0]]
+
+
+def _mean(chosen: Tensor) -> float:
+    return float(chosen.float().mean())
+
+
+def _title(which: str, found: int, kept: int) -> str:
+    names = {
+        "disagreements": "on which student and teacher disagree",
+        "teacher right": "on which the teacher is right and the student is not",
+        "student right": "on which the student is right and the teacher is not",
+        "both wrong": "on which both are wrong, each in its own way",
+        "everything": "of the split",
+    }
+    if not found:
+        return f"No picture {names[which]}"
+    number = f"{found:,} picture{'' if found == 1 else 's'} {names[which]}"
+    return number if kept == found else f"{number}, the first {kept} of them"

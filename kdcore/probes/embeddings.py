@@ -1,0 +1,108 @@
+"""How the networks arrange the same inputs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from kdcore.answer import Embedding
+from kdcore.beside import sides
+from kdcore.gap import laid_over, principal_plane, shared_neighbours
+from kdcore.outputs import outputs, some
+from kdcore.probe import Probe, ProbeError
+from kdcore.spec import knob
+
+if TYPE_CHECKING:
+    from kdcore.revive import Revived
+
+NEIGHBOURS = 10
+PERPLEXITY = 30.0
+LARGEST = 32
+"""Side of the pictures kept, in pixels."""
+
+
+class Embeddings(Probe):
+    """Do the networks put the same inputs beside one another?
+
+    The features before the last layer, laid into a plane by their principal components (PCA) or by t-SNE, which keeps
+    neighbours together and says nothing about distances. Where such a picture points and how large it is are
+    arbitrary, so all are drawn equally large, and the students' turned and mirrored to lie on the teacher's. The
+    neighbours are counted in the features themselves.
+    """
+
+    title = "Embeddings"
+    answers = "Embedding"
+    way: str = knob("pca", choices=("pca", "tsne"), help="pca: the plane of the greatest variance; tsne: neighbours.")
+    inputs: int = knob(400, 30, 2000, help="Most test inputs drawn.", unit="inputs")
+
+    def ask(self, revived: Revived) -> Embedding:
+        who, data = sides(revived), revived.data
+        split = some(data.test, self.inputs)
+        if len(split) < 2 * NEIGHBOURS:
+            raise ProbeError(f"{len(split)} test inputs are too few to arrange; {2 * NEIGHBOURS} or more are needed")
+        said = outputs(who, split)
+        plane = principal_plane if self.way == "pca" else _tsne
+        places = {part: _of_one_size(plane(found.embedding)) for part, found in said.items()}
+        shared = {
+            part: shared_neighbours(said["teacher"].embedding, found.embedding, count=NEIGHBOURS)
+            for part, found in said.items()
+            if part != "teacher"
+        }
+        return Embedding(
+            title="How each network arranges the same test inputs",
+            says=_sentence(shared, len(split)),
+            places={
+                part: (found if part == "teacher" else laid_over(places["teacher"], found)).float().numpy()
+                for part, found in places.items()
+            },
+            labels=split.truth.to(torch.int16).cpu().numpy(),
+            said={part: found.logits.argmax(dim=1).to(torch.int16).numpy() for part, found in said.items()},
+            numbers=split.index.cpu().numpy(),
+            pictures=_pictures(data.pixels(split.images)) if data.images_of_plane else _none(len(split)),
+            class_names=[str(name) for name in data.class_names],
+            shared=shared,
+            way="PCA" if self.way == "pca" else "t-SNE",
+        )
+
+
+def _tsne(embedding: Tensor) -> Tensor:
+    """(N, D) -> (N, 2), the same each time."""
+    from sklearn.manifold import TSNE
+
+    perplexity = min(PERPLEXITY, (len(embedding) - 1) / 3)
+    plane = principal_plane(embedding)
+    start = (plane / plane[:, 0].std().clamp(min=1e-12) * 1e-4).float().numpy()
+    fitted = TSNE(perplexity=perplexity, init=start, learning_rate="auto", random_state=0, max_iter=500)
+    return torch.from_numpy(fitted.fit_transform(embedding.float().numpy())).double()
+
+
+def _of_one_size(places: Tensor) -> Tensor:
+    """Around (0, 0), with mean squared distance 1."""
+    centred = places.double() - places.double().mean(dim=0)
+    return centred / centred.square().sum(dim=1).mean().sqrt().clamp(min=1e-12)
+
+
+def _pictures(pixels: Tensor) -> numpy.ndarray:
+    """(N, c, h, w) in [0, 1] as small (N, h, w, 1 or 3) uint8."""
+    pixels = pixels if pixels.shape[1] == 3 else pixels[:, :1]
+    if max(pixels.shape[2:]) > LARGEST:
+        pixels = F.interpolate(pixels, size=LARGEST, mode="area")
+    return pixels.mul(255).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous().cpu().numpy()
+
+
+def _none(count: int) -> numpy.ndarray:
+    return numpy.zeros((count, 0, 0, 1), dtype=numpy.uint8)
+
+
+def _sentence(shared: dict[str, float], count: int) -> str:
+    says = (
+        f"Of the {NEIGHBOURS} inputs that the teacher puts nearest to an input, {NEIGHBOURS * shared['student']:.1f} "
+        "are nearest for the student too"
+    )
+    if "baseline" in shared:
+        says += f", {NEIGHBOURS * shared['baseline']:.1f} for the student alone"
+    return f"{says} ({count:,} test inputs; by chance {NEIGHBOURS * NEIGHBOURS / (count - 1):.1f})."

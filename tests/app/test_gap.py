@@ -1,0 +1,215 @@
+"""The gap on an empty shelf and on really trained runs, section by section."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from app import state
+from app.screens import gap
+from app.views import scrubber
+from kdcore.answer import Answer, answer_from_bytes
+from kdcore.catalog import PROBES
+from kdcore.engine import run as train
+from kdcore.events import Event, Snapshot
+from kdcore.launch import AskError
+from kdcore.recipe import Recipe
+from kdcore.revive import revive
+from kdcore.run import Run
+from kdcore.runs import Shelf
+
+RECIPES = {
+    "pictures": Recipe.from_json(
+        {
+            "data": {"is": "digits", "train_size": 200},
+            "teacher": {"is": "plain", "width": 6},
+            "student": {"is": "plain", "width": 4, "stage_count": 2},
+            "training": {"epochs": 2, "teacher_epochs": 1, "batch": 64},
+        }
+    ),
+    "points": Recipe.from_json(
+        {
+            "data": {"is": "toy2d", "size": 120},
+            "teacher": {"is": "mlp", "width": 8},
+            "student": {"is": "mlp", "width": 4},
+            "training": {"epochs": 1, "teacher_epochs": 2, "batch": 32},
+        }
+    ),
+}
+
+
+class Answering:
+    """Answers in this process as a worker does, and remembers what it was asked."""
+
+    def __init__(self, shelf: Shelf) -> None:
+        self.shelf = shelf
+        self.asked: list[tuple[str, dict[str, object], str]] = []
+
+    def ask(self, run_id: str, probe_key: str, settings: dict[str, object], snapshot: str) -> Answer:
+        self.asked.append((probe_key, settings, snapshot))
+        try:
+            answer = PROBES[probe_key](**settings).ask(revive(self.shelf.run(run_id), snapshot))
+        except ValueError as error:
+            raise AskError(str(error)) from error
+        return answer_from_bytes(answer.to_bytes())
+
+
+@pytest.fixture(scope="module")
+def told() -> dict[str, list[Event]]:
+    """What two small runs really said."""
+    return {kind: list(train(recipe)) for kind, recipe in RECIPES.items()}
+
+
+@pytest.fixture
+def desk(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> Answering:
+    found = Answering(shelf)
+    monkeypatch.setattr(state, "desk", lambda: found)
+    scrubber.forget()
+    return found
+
+
+@pytest.fixture
+def written(shelf: Shelf, desk: Answering, told: dict[str, list[Event]]) -> Callable[..., Run]:
+    """Puts such a run, or its beginning, on the shelf."""
+
+    def write(kind: str = "pictures", goes_on: Callable[[Event], bool] = lambda event: True) -> Run:
+        run, _ = shelf.create(RECIPES[kind])
+        for event in told[kind]:
+            if not goes_on(event):
+                break
+            run.append(event)
+        return run
+
+    return write
+
+
+def show_gap() -> None:
+    from app.screens.gap import show
+
+    show()
+
+
+def open_gap(run: str = "", section: str = "") -> AppTest:
+    page = AppTest.from_function(show_gap, default_timeout=60)
+    if run:
+        page.query_params["run"] = run
+    if section:
+        page.query_params["show"] = section
+    page.run()
+    assert not page.exception, page.exception[0].value
+    return page
+
+
+def words(page: AppTest) -> str:
+    kinds = (page.markdown, page.caption, page.error, page.warning, page.info)
+    return "\n".join(element.value for kind in kinds for element in kind)
+
+
+def film(page: AppTest) -> dict:
+    return json.loads(page.get("bidi_component")[0].proto.json)["film"]
+
+
+def figure(page: AppTest) -> dict:
+    return json.loads(page.get("plotly_chart")[0].proto.spec)
+
+
+def test_an_empty_shelf_leads_to_begin(shelf: Shelf) -> None:
+    page = open_gap()
+    assert page.button(key="look.begin").label == "Begin a distillation"
+
+
+def test_a_finished_run_opens_with_fidelity_and_asks_for_nothing_else(
+    written: Callable[..., Run], desk: Answering
+) -> None:
+    page = open_gap(written().id)
+    assert "gives the teacher's answer for" in film(page)["frames"][-1]["says"]
+    assert {probe for probe, *_ in desk.asked} == {"fidelity"}
+
+
+@pytest.mark.parametrize(
+    ("section", "probe", "says"),
+    [
+        (gap.CALIBRATION, "calibration", "Expected calibration error (15 bins"),
+        (gap.CLASSES, "confusion", "Against the student alone"),
+    ],
+)
+def test_films_of_the_other_sections(
+    section: str, probe: str, says: str, written: Callable[..., Run], desk: Answering
+) -> None:
+    page = open_gap(written().id, section)
+    assert says in film(page)["frames"][-1]["says"]
+    assert {asked for asked, *_ in desk.asked} == {probe}
+
+
+def test_another_number_of_bins_is_another_question(written: Callable[..., Run], desk: Answering) -> None:
+    page = open_gap(written().id, gap.CALIBRATION)
+    page.selectbox(key="gap.bins").select(10).run()
+    assert not page.exception
+    assert desk.asked[-1][:2] == ("calibration", {"bins": 10})
+    assert "(10 bins" in film(page)["frames"][-1]["says"]
+
+
+def test_every_temperature_comes_with_the_page(written: Callable[..., Run], desk: Answering) -> None:
+    run = written()
+    page = open_gap(run.id, gap.DARK)
+    assert len(figure(page)["layout"]["sliders"][0]["steps"]) == 9
+    assert [probe for probe, *_ in desk.asked] == ["dark_knowledge"]
+    page.number_input[0].set_value(7).run()
+    assert "test picture 7" in figure(page)["layout"]["annotations"][-1]["text"]
+    first, *_, last = [snapshot.name for snapshot in run.history().phases[2].snapshots]
+    assert desk.asked[-1][2] == last
+    page.select_slider[0].set_value(first).run()
+    assert not page.exception
+    assert desk.asked[-1] == ("dark_knowledge", {"picture": 7}, first), "the picture stays chosen over the epochs"
+
+
+def test_embeddings_in_both_ways(written: Callable[..., Run], desk: Answering) -> None:
+    page = open_gap(written().id, gap.EMBEDDINGS)
+    assert [trace["name"] for trace in figure(page)["data"]] == ["Teacher", "Student", "Student alone"]
+    assert "PCA 1" in json.dumps(figure(page)["layout"])
+    page.selectbox(key="gap.way").select("tsne").run()
+    assert not page.exception
+    assert "t-SNE 1" in json.dumps(figure(page)["layout"])
+
+
+def test_chosen_points_are_rows_of_any_panel() -> None:
+    event = {
+        "selection": {
+            "points": [
+                {"curve_number": 0, "point_index": 5},
+                {"curve_number": 2, "point_index": 5},
+                {"curve_number": 1, "point_index": 2},
+                {"curve_number": 3, "point_index": 0},
+                {"curve_number": 0, "point_index": 99},
+            ]
+        }
+    }
+    assert gap._chosen(event, 50, 3) == [2, 5], "rings are no points, and rows that are not there are none"
+    assert gap._chosen(None, 50, 3) == []
+
+
+def test_points_have_no_picture_but_an_answer(written: Callable[..., Run]) -> None:
+    run = written("points")
+    page = open_gap(run.id, gap.DARK)
+    assert page.info or page.get("plotly_chart")
+    assert "points" in film(open_gap(run.id))["frames"][-1]["says"]
+
+
+def test_a_refusal_is_a_sentence(written: Callable[..., Run], desk: Answering, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> Answer:
+        raise AskError("the snapshot does not fit its recipe")
+
+    monkeypatch.setattr(desk, "ask", refuse)
+    run = written()
+    for section in gap._SHOW:
+        page = open_gap(run.id, section)
+        assert "the snapshot does not fit its recipe" in words(page)
+
+
+def test_before_the_student_is_taught_it_says_so(written: Callable[..., Run]) -> None:
+    run = written("pictures", lambda event: not (isinstance(event, Snapshot) and event.phase == 2))
+    page = open_gap(run.id)
+    assert "has not begun to learn" in words(page) or "before its student was taught" in words(page)

@@ -1,0 +1,153 @@
+"""The probes of the gap against the networks' own outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy
+import pytest
+import torch
+
+from kdcore.outputs import outputs, some
+from kdcore.probe import Probe, ProbeError
+from kdcore.probes.calibration import Calibration
+from kdcore.probes.confusion import Confusion
+from kdcore.probes.dark_knowledge import DarkKnowledge
+from kdcore.probes.embeddings import Embeddings
+from kdcore.probes.fidelity import Fidelity
+from kdcore.revive import Revived
+
+Given = Callable[..., Revived]
+
+
+def said(moment: Revived, role: str, split: str = "test") -> torch.Tensor:
+    with torch.no_grad():
+        return moment.networks[role](getattr(moment.data, split).images)
+
+
+def test_fidelity_counts_by_hand(revived: Given) -> None:
+    moment = revived("pictures", "kd")
+    answer = Fidelity().ask(moment)
+    truth = moment.data.test.truth
+    teacher, student = (said(moment, role).argmax(1) for role in ("teacher", "student"))
+    wrong = teacher != truth
+    expected = [
+        (teacher == student).float().mean(),
+        (said(moment, "teacher", "train").argmax(1) == said(moment, "student", "train").argmax(1)).float().mean(),
+        (teacher == student)[~wrong].float().mean(),
+        (teacher == student)[wrong].float().mean(),
+    ]
+    numpy.testing.assert_allclose(answer.agreement["student"], expected, rtol=1e-5)
+    assert answer.counts == [500, len(moment.data.train), int((~wrong).sum()), int(wrong.sum())]
+    assert {part: int(counts.sum()) for part, counts in answer.wins.items()} == {"student": 500, "baseline": 500}
+    assert answer.wins["student"][0] + answer.wins["student"][1] == int((student == truth).sum())
+    p, q = (said(moment, role).double().softmax(1) for role in ("teacher", "student"))
+    expected_kl = float((p * (p / q).log()).sum(1).mean())
+    assert answer.divergence["student"][0] == pytest.approx(expected_kl, rel=1e-4)
+
+
+def test_temperatures_are_fitted_on_validation_and_tried_on_test(revived: Given) -> None:
+    moment = revived("pictures", "kd")
+    answer = Calibration(bins=10).ask(moment)
+    logits, truth = said(moment, "student", "validation").double(), moment.data.validation.truth
+    losses = {
+        float(t): float(torch.nn.functional.cross_entropy(logits / t, truth)) for t in torch.logspace(-1.3, 1.3, 400)
+    }
+    best = min(losses, key=lambda t: losses[t])
+    assert answer.temperature["student"] == pytest.approx(best, rel=0.02)
+    confidence, named = (said(moment, "student").double() / answer.temperature["student"]).softmax(1).max(1)
+    right = named == moment.data.test.truth
+    error = 0.0
+    for low in range(10):
+        inside = (confidence > low / 10) & (confidence <= (low + 1) / 10)
+        if inside.any():
+            share = float(inside.double().mean())
+            error += share * abs(float(right[inside].double().mean()) - float(confidence[inside].mean()))
+    assert answer.ece["student"][1] == pytest.approx(error, abs=1e-6)
+    assert int(answer.bins["teacher"][:, 2].sum()) == 500
+    assert answer.accuracy["student"] == pytest.approx(float(right.double().mean()))
+
+
+def test_rows_of_the_confusion_add_up_and_hold_the_accuracies(revived: Given) -> None:
+    moment = revived("pictures", "kd")
+    answer = Confusion().ask(moment)
+    for part, matrix in answer.confusion.items():
+        numpy.testing.assert_allclose(matrix.sum(axis=1), 1.0, atol=1e-5)
+        numpy.testing.assert_array_equal(matrix.diagonal(), answer.accuracy[part])
+    threes = moment.data.test.truth == 3
+    taken = said(moment, "teacher")[threes].argmax(1) == 8
+    assert answer.confusion["teacher"][3, 8] == pytest.approx(float(taken.float().mean()), abs=1e-6)
+    assert sum(answer.counts) == 500
+
+
+def test_soft_labels_are_those_of_the_picture_at_each_temperature(revived: Given) -> None:
+    moment = revived("pictures", "kd")
+    answer = DarkKnowledge(picture=7).ask(moment)
+    for place, warm in enumerate(answer.temperatures):
+        expected = (said(moment, "teacher")[7] / warm).softmax(0)
+        numpy.testing.assert_allclose(answer.soft["teacher"][place], expected, atol=1e-5)
+    numpy.testing.assert_allclose(answer.similarity["student"].sum(axis=2), 1.0, atol=1e-5)
+    numpy.testing.assert_allclose(answer.picture[..., 0], moment.data.pixels(moment.data.test.images[7:8])[0, 0])
+    assert set(answer.likeness) == {"student", "baseline"}
+
+
+def test_embeddings_keep_the_networks_own_neighbours(revived: Given) -> None:
+    moment = revived("pictures", "kd")
+    answer = Embeddings(inputs=40).ask(moment)
+    rows = torch.as_tensor(answer.numbers)
+    images = moment.data.test.images[rows]
+    near = []
+    for role in ("teacher", "student"):
+        features = moment.networks[role].look(images).embedding.detach()
+        order = torch.cdist(features, features).argsort(dim=1)[:, 1:11]
+        near.append([set(row) for row in order.tolist()])
+    expected = sum(len(a & b) for a, b in zip(*near, strict=True)) / 400
+    assert answer.shared["student"] == pytest.approx(expected, abs=0.005)
+    assert answer.pictures.shape == (40, 8, 8, 1)
+    numpy.testing.assert_array_equal(answer.labels, moment.data.test.truth[rows])
+    tsne = Embeddings(inputs=40, way="tsne").ask(moment)
+    assert tsne.shared == answer.shared
+    again = Embeddings(inputs=40, way="tsne").ask(moment)
+    numpy.testing.assert_array_equal(tsne.places["student"], again.places["student"])
+
+
+def test_kept_outputs_change_with_the_weights(revived: Given) -> None:
+    from kdcore.beside import sides
+
+    moment = revived("points")
+    split = some(moment.data.test, 20)
+    assert len(split) == 20
+    first = outputs(sides(moment), split)["student"]
+    assert outputs(sides(moment), split)["student"] is first
+    parameter = next(moment.networks["student"].parameters())
+    parameter.add_(1.0)
+    try:
+        other = outputs(sides(moment), split)["student"]
+        torch.testing.assert_close(other.logits, moment.networks["student"](split.images))
+        assert not torch.equal(other.logits, first.logits)
+    finally:
+        parameter.sub_(1.0)
+
+
+def test_points_have_answers_too(revived: Given) -> None:
+    moment = revived("points")
+    assert DarkKnowledge().ask(moment).picture.size == 0
+    assert Embeddings(inputs=30).ask(moment).pictures.shape[1:] == (0, 0, 1)
+    assert "points" in Fidelity().ask(moment).says
+
+
+@pytest.mark.parametrize(
+    ("probe", "words"),
+    [(DarkKnowledge(picture=99_999), "picture=99999: there are 500 test inputs")],
+)
+def test_what_cannot_be_asked_is_refused_in_a_sentence(probe: Probe, words: str, revived: Given) -> None:
+    with pytest.raises(ProbeError, match=words):
+        probe.ask(revived("pictures", "kd"))
+
+
+def test_two_classes_have_no_dark_knowledge(revived: Given) -> None:
+    moment = revived("points")
+    two = replace(moment, data=replace(moment.data, classes=2))
+    with pytest.raises(ProbeError, match="2 classes"):
+        DarkKnowledge().ask(two)
