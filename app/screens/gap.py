@@ -27,7 +27,7 @@ BRUSH = {**CONFIG, "modeBarButtonsToRemove": ["autoScale2d"]}
 
 
 def show() -> None:
-    run = run_choice()
+    run = run_choice(page="gap")
     if run is None:
         nothing_here()
         return

@@ -11,15 +11,14 @@ from streamlit.testing.v1 import AppTest
 from app import state
 from app.screens import gap
 from app.views import scrubber
-from kdcore.answer import Answer, answer_from_bytes
-from kdcore.catalog import PROBES
+from kdcore.answer import Answer
 from kdcore.engine import run as train
 from kdcore.events import Event, Snapshot
 from kdcore.launch import AskError
 from kdcore.recipe import Recipe
-from kdcore.revive import revive
 from kdcore.run import Run
 from kdcore.runs import Shelf
+from tests.app.asking import Answering, words
 
 RECIPES = {
     "pictures": Recipe.from_json(
@@ -39,22 +38,6 @@ RECIPES = {
         }
     ),
 }
-
-
-class Answering:
-    """Answers in this process as a worker does, and remembers what it was asked."""
-
-    def __init__(self, shelf: Shelf) -> None:
-        self.shelf = shelf
-        self.asked: list[tuple[str, dict[str, object], str]] = []
-
-    def ask(self, run_id: str, probe_key: str, settings: dict[str, object], snapshot: str) -> Answer:
-        self.asked.append((probe_key, settings, snapshot))
-        try:
-            answer = PROBES[probe_key](**settings).ask(revive(self.shelf.run(run_id), snapshot))
-        except ValueError as error:
-            raise AskError(str(error)) from error
-        return answer_from_bytes(answer.to_bytes())
 
 
 @pytest.fixture(scope="module")
@@ -101,11 +84,6 @@ def open_gap(run: str = "", section: str = "") -> AppTest:
     page.run()
     assert not page.exception, page.exception[0].value
     return page
-
-
-def words(page: AppTest) -> str:
-    kinds = (page.markdown, page.caption, page.error, page.warning, page.info)
-    return "\n".join(element.value for kind in kinds for element in kind)
 
 
 def film(page: AppTest) -> dict:

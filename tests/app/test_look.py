@@ -11,15 +11,13 @@ from streamlit.testing.v1 import AppTest
 from app import state
 from app.views import scrubber, similar
 from app.views.similar import with_pair
-from kdcore.answer import Answer, answer_from_bytes
-from kdcore.catalog import PROBES, catalog
+from kdcore.catalog import catalog
 from kdcore.engine import run as train
 from kdcore.events import Event, Snapshot
-from kdcore.launch import AskError
 from kdcore.recipe import Recipe
-from kdcore.revive import revive
 from kdcore.run import Run
 from kdcore.runs import Shelf
+from tests.app.asking import Answering, words
 
 PICTURES = Recipe.from_json(
     {
@@ -40,20 +38,6 @@ POINTS = Recipe.from_json(
 )
 MAPS, BOUNDARIES, LAYERS = "Feature maps", "Activation boundaries", "Layer assignment"
 SIMILARITY = "Similarity (CKA)"
-
-
-class Answering:
-    """Answers in this process as a worker does, without one."""
-
-    def __init__(self, shelf: Shelf) -> None:
-        self.shelf = shelf
-
-    def ask(self, run_id: str, probe_key: str, settings: dict[str, object], snapshot: str) -> Answer:
-        try:
-            answer = PROBES[probe_key](**settings).ask(revive(self.shelf.run(run_id), snapshot))
-        except ValueError as error:
-            raise AskError(str(error)) from error
-        return answer_from_bytes(answer.to_bytes())
 
 
 @pytest.fixture(scope="module")
@@ -94,11 +78,6 @@ def open_look(run: str = "", view: str = "") -> AppTest:
     page.run()
     assert not page.exception, page.exception[0].value
     return page
-
-
-def words(page: AppTest) -> str:
-    kinds = (page.markdown, page.caption, page.error, page.warning, page.info)
-    return "\n".join(element.value for kind in kinds for element in kind)
 
 
 def shown(page: AppTest) -> dict:

@@ -19,6 +19,7 @@ from kdcore.history import Series, fold
 from kdcore.recipe import Recipe
 from kdcore.run import Run
 from kdcore.runs import Shelf
+from tests.app.asking import words
 
 Story = Callable[..., Iterator[Event]]
 
@@ -36,11 +37,6 @@ def open_watch(run: str = "") -> AppTest:
     page.run()
     assert not page.exception, page.exception[0].value
     return page
-
-
-def words(page: AppTest) -> str:
-    kinds = (page.markdown, page.caption, page.error, page.warning, page.info)
-    return "\n".join(element.value for kind in kinds for element in kind)
 
 
 def drawn(page: AppTest) -> dict:

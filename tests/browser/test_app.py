@@ -141,11 +141,11 @@ def test_two_tabs_starting_the_same_recipe_get_the_same_run(app: App, visit: Cal
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("path", ["", "watch", "look", "runs", "methods"])
+@pytest.mark.parametrize("path", ["", "watch", "look", "gap", "pictures", "runs", "methods", "same"])
 def test_every_page_opens_without_an_error(
     app: App, visit: Callable[..., Visitor], finished: str, path: str, scheme: str
 ) -> None:
-    params = {"run": finished} if path in ("watch", "look") else {}
+    params = {"run": finished} if path in ("watch", "look", "gap", "pictures", "same") else {}
     page = visit(at(app, path, **params), scheme=scheme).page
     page.wait_for_selector('[data-testid="stMainBlockContainer"]', timeout=60_000)
     settled(page)
@@ -157,7 +157,7 @@ def test_every_page_opens_without_an_error(
     assert wide <= 0
 
 
-@pytest.mark.parametrize("path", ["look", "watch", "runs", "methods", ""])  # the first request is a deep link
+@pytest.mark.parametrize("path", ["look", "watch", "gap", "pictures", "runs", "methods", "same", ""])  # the first request is a deep link
 def test_an_empty_shelf_says_what_will_stand_there(empty: App, visit: Callable[..., Visitor], path: str) -> None:
     page = visit(at(empty, path), width=390, height=844).page
     page.wait_for_selector('[data-testid="stMainBlockContainer"]', timeout=60_000)

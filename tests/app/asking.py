@@ -1,0 +1,33 @@
+"""What tests of pages share: a desk whose probes run in this process, and a page's words."""
+
+from __future__ import annotations
+
+from streamlit.testing.v1 import AppTest
+
+from kdcore.answer import Answer, answer_from_bytes
+from kdcore.catalog import PROBES
+from kdcore.launch import AskError
+from kdcore.revive import revive
+from kdcore.runs import Shelf
+
+
+class Answering:
+    """Answers in this process as a worker does, and remembers what it was asked."""
+
+    def __init__(self, shelf: Shelf) -> None:
+        self.shelf = shelf
+        self.asked: list[tuple[str, dict[str, object], str]] = []
+
+    def ask(self, run_id: str, probe_key: str, settings: dict[str, object], snapshot: str) -> Answer:
+        self.asked.append((probe_key, settings, snapshot))
+        try:
+            answer = PROBES[probe_key](**settings).ask(revive(self.shelf.run(run_id), snapshot))
+        except ValueError as error:
+            raise AskError(str(error)) from error
+        return answer_from_bytes(answer.to_bytes())
+
+
+def words(page: AppTest) -> str:
+    """Everything that the page says in prose."""
+    kinds = (page.markdown, page.caption, page.error, page.warning, page.info)
+    return "\n".join(element.value for kind in kinds for element in kind)
