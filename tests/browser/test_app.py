@@ -16,6 +16,7 @@ from kdcore.runs import Shelf
 
 from .conftest import App, Visitor, start_app
 
+PAGES = ["", "watch", "look", "gap", "pictures", "runs", "methods", "same"]
 LINE = "#kdlab-live-chart .scatterlayer path.js-line"
 MARK = """() => {
     const chart = document.querySelector('#kdlab-live-chart');
@@ -141,7 +142,7 @@ def test_two_tabs_starting_the_same_recipe_get_the_same_run(app: App, visit: Cal
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("path", ["", "watch", "look", "gap", "pictures", "runs", "methods", "same"])
+@pytest.mark.parametrize("path", PAGES)
 def test_every_page_opens_without_an_error(
     app: App, visit: Callable[..., Visitor], finished: str, path: str, scheme: str
 ) -> None:
@@ -157,7 +158,7 @@ def test_every_page_opens_without_an_error(
     assert wide <= 0
 
 
-@pytest.mark.parametrize("path", ["look", "watch", "gap", "pictures", "runs", "methods", "same", ""])  # the first request is a deep link
+@pytest.mark.parametrize("path", ["look", *[path for path in PAGES if path != "look"]])  # a deep link comes first
 def test_an_empty_shelf_says_what_will_stand_there(empty: App, visit: Callable[..., Visitor], path: str) -> None:
     page = visit(at(empty, path), width=390, height=844).page
     page.wait_for_selector('[data-testid="stMainBlockContainer"]', timeout=60_000)
