@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import platform
 import time
@@ -23,6 +24,10 @@ BASE = Recipe(
     training={"teacher_rate": 0.005},
 )
 """A small pair of convolutional networks and ten labels a class for the student."""
+
+
+PAIR = ("data", "teacher", "student", "scheme", "training")
+"""The parts of a recipe that all contenders share."""
 
 
 @dataclass
@@ -115,12 +120,13 @@ def markdown(base: Recipe, rows: list[Row], seeds: int) -> str:
     lines += [
         "",
         f"Clearly better than plain KD here: {', '.join(f'`{key}`' for key in beats) or 'none'}. "
-        f"Clearly worse: {', '.join(f'`{key}`' for key in loses) or 'none'}.",
+        f"Clearly worse: {', '.join(f'`{key}`' for key in loses) or 'none'}. Each interval stands alone: of "
+        f"{len(fine) - 1} comparisons about {max(1, round((len(fine) - 1) / 20))} would look clear by chance.",
     ]
     lines += [f"\n`{row.key}` does not go with this pair: {row.refusal}." for row in rows if row.refusal]
     lines += [
         "",
-        f"Recipe: `{base.to_text()}`.",
+        f"Pair: `{json.dumps({key: value for key, value in base.to_json().items() if key in PAIR})}`.",
         "",
         f"Code {code_version()}, torch {torch.__version__}, Python {platform.python_version()}, "
         f"{torch.get_num_threads()} thread on {platform.machine()}; CPU seconds are of the student's phase.",
