@@ -60,10 +60,12 @@ def run(recipe: Recipe) -> Iterator[Event]:
         for number, phase in enumerate(stage.scheme.phases(stage.cast, between)):
             yield from _train(stage, phase, number, biases)
         results: dict[str, dict[str, Any]] = {}
+        right: dict[str, Tensor] = {}
         for role in stage.cast:
             tested = _score(stage, role, "test", bias=biases.get(role))
             yield _scored(tested, role, "test", number, 0, 0.0)
             validated = _score(stage, role, "validation")
+            right[role] = tested.right
             results[role] = {
                 "part": stage.castings[role].part,
                 "test_accuracy": tested.accuracy,
@@ -73,7 +75,7 @@ def run(recipe: Recipe) -> Iterator[Event]:
                 "hidden": tested.hidden,
                 "count": tested.count,
             }
-        results = _paired(stage, results)
+        _pair(results, right)
         yield Finished(time.time(), time.time() - began, results)
     except NotANumber as error:
         yield Failed(
@@ -94,7 +96,7 @@ def refuse(recipe: Recipe) -> None:
 
 
 def _planned(stage: Stage) -> int:
-    """How many phases there will be, from a scheme's phases without training them."""
+    """How many phases there will be; this also refuses pairs and parts that do not fit, before anything trains."""
     return sum(1 for _ in stage.scheme.phases(stage.cast, Losses(stage)))
 
 
@@ -201,22 +203,16 @@ def _scored(found: Score, role: str, split: str, phase: int, step: int, epoch: f
     )
 
 
-def _paired(stage: Stage, results: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Results with, for each role, on how many test pictures it and the student disagree in being right.
+def _pair(results: dict[str, dict[str, Any]], right: dict[str, Tensor]) -> None:
+    """Add to each role's results on how many test pictures it and the student disagree in being right.
 
     `won`: the student right and it wrong; `lost`: the other way round. The interval of a difference comes from these.
     """
-    if "student" not in stage.cast:
-        return results
-    split = stage.data.test
-    right = {
-        role: logits_of(network, stage.eyes(role, split)).argmax(dim=1) == split.truth
-        for role, network in stage.cast.items()
-    }
+    if "student" not in right:
+        return
     for role, found in results.items():
         found["won"] = int((right["student"] & ~right[role]).sum())
         found["lost"] = int((~right["student"] & right[role]).sum())
-    return results
 
 
 def _snapshot(stage: Stage, phase: Phase, number: int, step: int, epoch: float, roles: list[str]) -> Snapshot:

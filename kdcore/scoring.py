@@ -23,6 +23,8 @@ class Score:
     loss: float
     count: int
     per_class: list[float | None]
+    right: Tensor
+    """(count,) whether each picture's class was said."""
     hidden: dict[str, float] = field(default_factory=dict)
 
 
@@ -63,7 +65,7 @@ def score(
             "corrected_overall": float((said == split.truth).float().mean()),
             "bias": float(bias),
         }
-    return Score(summed[0], summed[1], len(split), per_class, found)
+    return Score(summed[0], summed[1], len(split), per_class, right, found)
 
 
 def even_bias(logits: Tensor, label: int, count: int) -> float:

@@ -103,12 +103,10 @@ class PhaseRun:
                       for turn in phase.turns}  # fmt: skip
         self.optimizers = {number: self._optimizer(turn) for number, turn in enumerate(phase.turns)}
         self.memories = self._remember()
-        self._order = {
-            (turn.learner, only): self._places(only)
-            for turn in phase.turns
-            for only in (all(lesson.objective.uses_labels_only for lesson in turn.lessons),)
+        self.labels_only = {
+            turn.learner: all(lesson.objective.uses_labels_only for lesson in turn.lessons) for turn in phase.turns
         }
-        self.shared_order = {only: places for (_, only), places in self._order.items()}
+        self.orders = {only: self._places(only) for only in set(self.labels_only.values())}
 
     def _optimizer(self, turn: Turn) -> torch.optim.Optimizer:
         """One for the learner and the learned parts of its lessons; matrices decay, biases and norms do not."""
@@ -177,7 +175,7 @@ class PhaseRun:
         for optimizer in self.optimizers.values():
             for group in optimizer.param_groups:
                 group["lr"] = self.rate * factor
-        drawn = {only: next(places) for only, places in self.shared_order.items()}
+        drawn = {only: next(places) for only, places in self.orders.items()}
         for learner in self.learners:
             self.stage.cast[learner].train()
         found: dict[str, Taken] = {}
@@ -188,8 +186,7 @@ class PhaseRun:
             for learner in self.learners:
                 shared[learner] = self.stage.cast[learner].look(self._images(learner, places, epoch))
         for number, turn in enumerate(self.phase.turns):
-            only = (turn.learner, True) in self._order
-            epoch, places = drawn[only]
+            epoch, places = drawn[self.labels_only[turn.learner]]
             found[turn.learner] = self._take(number, turn, epoch, places, progress, shared)
         self.done += 1
         return found

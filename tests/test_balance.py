@@ -63,7 +63,7 @@ def _by_training(asked: Recipe) -> float:
                 running.step()
         if phase.name == "student":
             rows = pictures_measured(stage, stage.data.train)
-            running.shared_order = {only: iter([(0, rows)]) for only in running.shared_order}
+            running.orders = {only: iter([(0, rows)]) for only in running.orders}
             running.step()
             grads = [one.grad for one in stage.cast["student"].parameters() if one.grad is not None]
             return math.sqrt(sum(float(grad.double().square().sum()) for grad in grads))

@@ -179,3 +179,20 @@ def _write(shelf: Shelf, recipe: Recipe, goes_on: Callable[[Event], bool]) -> Ru
             break
         run.append(event)
     return run
+
+
+@pytest.fixture
+def gone(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict]]:
+    """Where the page sent the tab to."""
+    import streamlit as st
+
+    from app import state
+
+    found: list[tuple[str, dict]] = []
+
+    def go(page: str, **params: object) -> None:
+        found.append((page, params))
+        st.stop()
+
+    monkeypatch.setattr(state, "go", go)
+    return found

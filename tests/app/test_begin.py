@@ -70,21 +70,6 @@ def desk(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> Desk:
     return found
 
 
-@pytest.fixture
-def gone(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict]]:
-    """Where the page sent the tab to."""
-    import streamlit as st
-
-    found: list[tuple[str, dict]] = []
-
-    def go(page: str, **params: object) -> None:
-        found.append((page, params))
-        st.stop()
-
-    monkeypatch.setattr(state, "go", go)
-    return found
-
-
 def page() -> None:
     from app.screens import begin
 

@@ -15,22 +15,13 @@ from kdcore.runs import Shelf
 
 
 @pytest.fixture
-def gone(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict]]:
+def gone(gone: list[tuple[str, dict]], shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict]]:
     """Where the page sent the tab to. The shelf holds nothing but what the test puts there."""
-    import streamlit as st
-
     cards = read_catalog()
     shelf.recorded = shelf.root / "none recorded"
     monkeypatch.setattr(state, "catalog", lambda: cards)
     monkeypatch.setattr(state, "shelf", lambda: shelf)
-    found: list[tuple[str, dict]] = []
-
-    def go(page: str, **params: object) -> None:
-        found.append((page, params))
-        st.stop()
-
-    monkeypatch.setattr(state, "go", go)
-    return found
+    return gone
 
 
 def page() -> None:

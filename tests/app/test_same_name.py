@@ -72,21 +72,6 @@ def trained(empty: Shelf, told: list[Event]) -> Run:
     return run
 
 
-@pytest.fixture
-def gone(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict]]:
-    """Where the page sent the tab to."""
-    import streamlit as st
-
-    found: list[tuple[str, dict]] = []
-
-    def go(page: str, **params: object) -> None:
-        found.append((page, params))
-        st.stop()
-
-    monkeypatch.setattr(state, "go", go)
-    return found
-
-
 def page() -> None:
     from app.screens import same_name
 
