@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import atexit
-from collections.abc import Sequence
+import math
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 from urllib.parse import urlencode, urlsplit
@@ -19,6 +21,8 @@ from kdcore.runs import Run, Shelf, UnknownRun, default_root
 
 READ = 6
 """Runs whose history a tab keeps in memory."""
+LATE = 2.0
+"""Seconds in which a browser may still send the address that it had before a choice."""
 
 
 def shelf() -> Shelf:
@@ -88,6 +92,7 @@ def wrong_run() -> str:
 def choose_run(run_id: str) -> None:
     """Makes this the run that the tab looks at, in its address too; "" for none."""
     keep("run", run_id)
+    keep("refused", {})
     if run_id:
         st.query_params["run"] = run_id
     elif "run" in st.query_params:
@@ -99,12 +104,75 @@ def from_address(name: str) -> str:
     return str(st.query_params.get(name, ""))[:200]
 
 
+def here() -> dict[str, str]:
+    """Everything that the address of this page says."""
+    return {name: value[:2000] for name, value in st.query_params.to_dict().items()}
+
+
 def to_address(name: str, value: str) -> None:
     """Writes it into the address of this page; "" takes it out."""
     if value and st.query_params.get(name) != value:
         st.query_params[name] = value
     elif not value and name in st.query_params:
         del st.query_params[name]
+
+
+def selected(name: str) -> str:
+    """What is chosen on any panel under this name ("picture", "class", "layers", "epoch" …) as the address says it, ""
+    for nothing. It comes from a stranger's link, too: whoever draws it checks it and drops it (`select(name, "")`).
+
+    It holds over sections and pages, and is written into the address of the page that asks for it.
+    """
+    ours = str(kept(f"choice.{name}", ""))
+    named = from_address(name)[:40]
+    if named == ours:
+        return ours
+    before, when = kept(f"choice.{name}.before", ("", -math.inf))
+    late = name in st.query_params and named == before and time.monotonic() - when < LATE
+    if name in st.query_params and not late:
+        _choose(name, named)
+        renew_controls(f"choice.{name}")
+        return named
+    to_address(name, ours)
+    return ours
+
+
+def select(name: str, value: object) -> None:
+    """Chooses it for all panels, in the address too; "" or None for nothing. Its controls are drawn anew with it."""
+    text = "" if value is None else str(value)
+    if text == str(kept(f"choice.{name}", "")) == from_address(name):
+        return
+    _choose(name, text)
+    renew_controls(f"choice.{name}")
+
+
+def take(name: str, key: str, says: Callable[[Any], str] = str) -> None:
+    """As `select`, for the callback of the control of that key: its value, as `says` writes it, is chosen."""
+    _choose(name, says(widget(key)))
+
+
+def refuse(name: str, why: str) -> None:
+    """Drops what is chosen under this name, and keeps the sentence that says why until something else is chosen."""
+    select(name, "")
+    keep("refused", {**kept("refused", {}), name: why})
+
+
+def refused(name: str) -> str:
+    """That sentence, or ""."""
+    return str(kept("refused", {}).get(name, ""))
+
+
+def choice_key(name: str, more: str = "") -> str:
+    """The key of a control that shows what `selected(name)` is; `more` tells such controls apart."""
+    return key_of(f"choice.{name}{'.' if more else ''}{more}")
+
+
+def _choose(name: str, text: str) -> None:
+    if text != kept(f"choice.{name}", ""):
+        keep(f"choice.{name}.before", (str(kept(f"choice.{name}", "")), time.monotonic()))
+    keep(f"choice.{name}", text)
+    keep("refused", {other: why for other, why in kept("refused", {}).items() if other != name})
+    to_address(name, text)
 
 
 def history_of(run: Run) -> History:

@@ -23,6 +23,9 @@ FEWEST, MOST = 16, 256
 GRADIENTS, PATCHES, CAM = "Integrated Gradients", "Occlusion", "Grad-CAM"
 FROM_THE_END = ("last layer", "second to last", "third to last")
 """Grad-CAM's layers: two networks of different depth are compared from the end."""
+CHOSEN = "chosen layer"
+PLACES = 64
+"""Places of the patch that occlusion moves, at most."""
 MACS = 6_000_000_000
 """Multiply-accumulates that the attributions of one picture may cost: under a second of one core."""
 
@@ -54,9 +57,9 @@ def work_of(network: nn.Module, image: Tensor) -> int:
 def steps_for(macs: int) -> int:
     """Steps of Integrated Gradients for networks of together so many multiply-accumulates a picture.
 
-    A step is a forward and a backward pass, worth three forward ones; occlusion takes about 64 more.
+    A step is a forward and a backward pass, worth three forward ones; occlusion takes up to 64 more.
     """
-    return int(min(MOST, max(FEWEST, (MACS / max(1, macs) - 64) / 3)))
+    return int(min(MOST, max(FEWEST, (MACS / max(1, macs) - PLACES) / 3)))
 
 
 @dataclass(frozen=True)
@@ -72,22 +75,31 @@ class Maps:
 
 
 def maps_of(
-    look: Callable[[Tensor], Seen], image: Tensor, *, baseline: Tensor, target: int, steps: int, patches: bool = True
+    look: Callable[[Tensor], Seen],
+    image: Tensor,
+    *,
+    baseline: Tensor,
+    target: int,
+    steps: int,
+    layer: int | None = None,
 ) -> Maps:
-    """All maps of a network for one picture (1, c, h, w) and class; `patches` False leaves out occlusion."""
+    """All maps of a network for one picture (1, c, h, w) and class: Grad-CAM of the last three layers or of `layer`."""
 
     def logits(images: Tensor) -> Tensor:
         return look(images).logits
 
     gradients = integrated_gradients(logits, image, baseline=baseline, target=target, steps=steps)
     maps = {GRADIENTS: gradients.sum(dim=0)}
-    if patches:  # all colours of a place were covered together: each has the same number
-        maps[PATCHES] = occlusion(logits, image, baseline=baseline, target=target)[0]
+    # All colours of a place were covered together: each has the same number.
+    maps[PATCHES] = occlusion(logits, image, baseline=baseline, target=target)[0]
     cams = grad_cams(look, image, target=target)
+    places = dict(zip(FROM_THE_END, sorted(cams, reverse=True), strict=False))
+    if layer is not None:
+        places = {CHOSEN: layer} if layer in cams else {}
     layers = {}
-    for place, layer in zip(FROM_THE_END, sorted(cams, reverse=True), strict=False):
-        maps[f"{CAM}, {place}"] = spread(cams[layer], *image.shape[2:])
-        layers[f"{CAM}, {place}"] = (layer, "×".join(str(side) for side in cams[layer].shape))
+    for place, number in places.items():
+        maps[f"{CAM}, {place}"] = spread(cams[number], *image.shape[2:])
+        layers[f"{CAM}, {place}"] = (number, "×".join(str(side) for side in cams[number].shape))
     return Maps(maps, layers, float(gradients.double().sum()))
 
 

@@ -53,3 +53,23 @@ def _moves(seed: int, epoch: int, index: Tensor, *, salt: int, side: int) -> Ten
     """Whole pixels, (N, 1), each from -reach to reach alike, where reach is an eighth of the side, at least 1."""
     reach = max(1, side // 8)
     return (replayable(seed, epoch, index, salt) * (2 * reach + 1)).long()[:, None] - reach
+
+
+def stronger(images: Tensor, index: Tensor, *, seed: int, epoch: int) -> Tensor:
+    """A second, harder view of normalised (N, c, h, w): moved, fainter or stronger, with a square of the mean on it.
+
+    Points (N, 2) are moved by up to a tenth of their standard deviation. Replayable as `augment` is.
+    """
+    if images.ndim == 2:
+        moves = torch.stack([replayable(seed, epoch, index, salt) for salt in (11, 12)], dim=1)
+        return images + 0.2 * (moves - 0.5)
+    count, _, height, width = images.shape
+    moved = augment(images, index, kind="shift", seed=seed + 1, epoch=epoch)
+    contrast = 0.6 + 0.8 * replayable(seed, epoch, index, 13)
+    side = max(1, min(height, width) // 3)
+    top = (replayable(seed, epoch, index, 14) * (height - side + 1)).long()[:, None]
+    left = (replayable(seed, epoch, index, 15) * (width - side + 1)).long()[:, None]
+    rows = torch.arange(height, device=images.device).expand(count, height)
+    columns = torch.arange(width, device=images.device).expand(count, width)
+    hidden = ((rows >= top) & (rows < top + side))[:, :, None] & ((columns >= left) & (columns < left + side))[:, None]
+    return (moved * contrast[:, None, None, None]).masked_fill(hidden[:, None], 0.0)

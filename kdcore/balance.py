@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -15,7 +15,7 @@ from kdcore.dataset import Split
 from kdcore.looking import LIVE, look, look_frozen
 from kdcore.methods.ce import CrossEntropy
 from kdcore.objective import Objective
-from kdcore.recipe import Recipe, RecipeError
+from kdcore.recipe import Pick, Recipe, RecipeError
 from kdcore.scheme import Lesson, Phase, Turn
 from kdcore.stage import Losses, Stage, set_stage
 from kdcore.training import PhaseRun
@@ -77,7 +77,7 @@ def measure(recipe: Recipe) -> Gradients:
     if wrong:
         raise RecipeError(wrong[0].where, wrong[0].text)
     places = {name: number for number, name in enumerate(_names(recipe))}
-    stage = set_stage(recipe)
+    stage = set_stage(side_by_side(recipe))
     torch.manual_seed(recipe.seed)
     for phase in stage.scheme.phases(stage.cast, Losses(stage)):
         turn = next((turn for turn in phase.turns if _distils(stage, turn)), None)
@@ -93,6 +93,16 @@ def measure(recipe: Recipe) -> Gradients:
     raise RecipeError(
         "scheme", f"in {recipe.scheme.key} no student is taught by a teacher, so there is nothing to weigh"
     )
+
+
+def side_by_side(recipe: Recipe) -> Recipe:
+    """The same with no stages of methods' own: all stand beside cross-entropy, so that they can be weighed."""
+    methods = tuple(
+        replace(part, method=Pick(part.method.key, {**part.method.settings, "own_stage": 0.0}))
+        if "own_stage" in METHODS[part.method.key].knobs else part
+        for part in recipe.methods
+    )  # fmt: skip
+    return recipe.replace(methods=methods)
 
 
 def _names(recipe: Recipe) -> list[str]:

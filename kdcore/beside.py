@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from kdcore.alignment import one_plane
 from kdcore.dataset import Split
+from kdcore.looking import look, look_frozen
 from kdcore.objective import Objective, Share
 from kdcore.pairing import automatic
 from kdcore.probe import ProbeError
@@ -46,6 +48,22 @@ class Sides:
             part: see(self.revived, view, teacher_images if part == "teacher" else split.images)
             for part, view in self.views().items()
         }
+
+    def look_as_taught(self, split: Split, reads: Collection[str]) -> dict[str, Seen]:
+        """part -> what it makes of the split, all at once, with the inputs, classifier and weights that are read.
+
+        With "inputs" it hangs on the pictures, so that slopes can be taken; see `look` and `look_frozen`.
+        """
+        theirs = split.images if split.partner is None else split.partner
+        found = {}
+        for part, view in self.views().items():
+            role, _, exit_number = view.partition(":")
+            network = self.revived.networks[role]
+            with torch.no_grad():  # where slopes are read, looking sees to the graph itself
+                looking = (look_frozen, theirs) if part == "teacher" else (look, split.images)
+                seen = looking[0](network, looking[1], reads)
+            found[part] = seen.exits[int(exit_number)] if exit_number else seen
+        return found
 
     def layer_names(self, part: str, layers: int) -> list[str]:
         """The names of a side's layers."""
@@ -199,6 +217,19 @@ def explained(ours: Tensor, theirs: Tensor) -> float:
     (N, c, h, w) and (N, c', h', w'); the larger plane is averaged down. Least squares on the even pictures, scored on
     the odd ones, so that more channels do not win by memory.
     """
+    left, whole = _fitted(ours, theirs)
+    return float((1.0 - left.sum() / whole.sum().clamp(min=1e-12)).clamp(0.0, 1.0))
+
+
+def explained_channels(ours: Tensor, theirs: Tensor) -> Tensor:
+    """The same for each of the teacher's channels, (c',) in [0, 1]; 0 for one that is the same everywhere."""
+    left, whole = _fitted(ours, theirs)
+    shares = (1.0 - left / whole.clamp(min=1e-12)).clamp(0.0, 1.0)
+    return torch.where(whole > 1e-12, shares, 0.0)
+
+
+def _fitted(ours: Tensor, theirs: Tensor) -> tuple[Tensor, Tensor]:
+    """Squares that the fit leaves of each of the teacher's channels, and those around its mean, (c',) each."""
     if len(ours) < 4:
         raise ProbeError(f"{len(ours)} pictures are too few for a linear fit; 4 or more are needed")
     ours, theirs = one_plane(ours, theirs)
@@ -215,6 +246,5 @@ def explained(ours: Tensor, theirs: Tensor) -> float:
     gram += 1e-6 * gram.diagonal().mean().clamp(min=1e-12) * torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
     weights = torch.linalg.solve(gram, inputs.T @ targets)
     targets = rows(theirs, 1)
-    left = (with_one(rows(ours, 1)) @ weights - targets).square().sum()
-    whole = (targets - targets.mean(dim=0)).square().sum()
-    return float((1.0 - left / whole.clamp(min=1e-12)).clamp(0.0, 1.0))
+    left = (with_one(rows(ours, 1)) @ weights - targets).square().sum(dim=0)
+    return left, (targets - targets.mean(dim=0)).square().sum(dim=0)

@@ -18,6 +18,9 @@ DATASETS = discover(datasets, Dataset)  # type: ignore[type-abstract]
 SCHEMES = discover(schemes, Scheme)  # type: ignore[type-abstract]
 PROBES = discover(probes, Probe)  # type: ignore[type-abstract]
 
+_SCHEME_FACTS = (
+    "kind", "uses_teacher", "uses_methods", "takes_matching", "refusal", "example", "paper", "provenance", "pitfalls",
+)  # fmt: skip
 _METHOD_FACTS = (
     "family", "formula", "paper", "provenance", "convention", "pitfalls", "weight", "rests", "matches", "prefers",
     "reads", "needs_teacher",
@@ -32,10 +35,7 @@ def catalog() -> Catalog:
             "methods": {key: card_of("methods", key, kind, _METHOD_FACTS) for key, kind in METHODS.items()},
             "networks": {key: card_of("networks", key, kind, ("takes",)) for key, kind in NETWORKS.items()},
             "datasets": {key: card_of("datasets", key, kind, ("gives", "where")) for key, kind in DATASETS.items()},
-            "schemes": {
-                key: card_of("schemes", key, kind, ("kind", "uses_teacher", "takes_matching", "refusal"))
-                for key, kind in SCHEMES.items()
-            },
+            "schemes": {key: card_of("schemes", key, kind, _SCHEME_FACTS) for key, kind in SCHEMES.items()},
             "probes": {key: card_of("probes", key, kind, ("answers", "needs")) for key, kind in PROBES.items()},
         },
     )

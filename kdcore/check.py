@@ -68,14 +68,15 @@ def _together(recipe: Recipe, catalog: Catalog, uses_teacher: bool) -> list[Faul
                 Fault(role, f"{recipe.data.key} gives {data.facts['gives']}, {pick.key} takes {' or '.join(takes)}; "
                             f"{', '.join(fits)} would fit")
             )  # fmt: skip
-    if not recipe.methods:
+    if not recipe.methods and scheme.facts["uses_methods"]:
         return [*found, Fault("methods", "no method: add at least one, for instance kd")]
     cards = [catalog.card("methods", part.method.key) for part in recipe.methods]
     weights = [
         card.facts["weight"] if part.weight is None else part.weight
         for part, card in zip(recipe.methods, cards, strict=True)
     ]
-    taught = any(card.facts["needs_teacher"] and weight > 0 for card, weight in zip(cards, weights, strict=True))
+    own = not scheme.facts["uses_methods"]
+    taught = own or any(card.facts["needs_teacher"] and weight > 0 for card, weight in zip(cards, weights, strict=True))
     if not taught:
         found.append(
             Fault(
@@ -84,7 +85,7 @@ def _together(recipe: Recipe, catalog: Catalog, uses_teacher: bool) -> list[Faul
             )
         )
     for number, (card, part) in enumerate(zip(cards, recipe.methods, strict=True)):
-        if card.facts["needs_teacher"] and card.facts["matches"] not in scheme.facts["takes_matching"]:
+        if not own and card.facts["needs_teacher"] and card.facts["matches"] not in scheme.facts["takes_matching"]:
             found.append(
                 Fault(f"methods.{number}", f"{card.key} does not go with {scheme.key}: {scheme.facts['refusal']}")
             )

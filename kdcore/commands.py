@@ -10,7 +10,7 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from kdcore.listing import FAILED, FINE, NOTHING, STOPPED, WRONG, found, say, sh
 from kdcore.progress import Progress, table
 from kdcore.recipe import LONGEST, Recipe, RecipeError
 from kdcore.runs import Run, Shelf, UnknownRun, default_root
+from kdcore.standings import PAIRS
 
 CODES = """exit codes:
   0  fine
@@ -81,11 +82,18 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--to", type=Path, required=True, metavar="DIR", help="folder for the two files")
     one.add_argument("--force", action="store_true", help="overwrite files that are there")
     one = command(
-        "tournament", _tournament, "Every method on one pair, with paired seeds: a table of what each is worth."
-    )
+        "tournament", _tournament,
+        "Every method on one pair, with paired seeds: a table of what each is worth. What is measured is kept in "
+        "tournaments beside the runs; after a stop it goes on where it was.",
+    )  # fmt: skip
+    one.add_argument("pair", nargs="?", default="digits", choices=sorted(PAIRS), help="which pair (digits)")
     one.add_argument("--set", action="append", default=[], metavar="PATH=VALUE", dest="changes", help="change the pair")
     one.add_argument("--seeds", type=int, default=3, help="runs of each method (2 to 20)")
+    one.add_argument("--limit", type=float, default=120.0, help="CPU seconds that one run may take (120)")
     one.add_argument("--to", type=Path, metavar="FILE.md", help="write the table here instead of to standard output")
+    one = command("schemes", _schemes, "Every scheme on its own example, with paired seeds, against the student alone.")
+    one.add_argument("keys", nargs="*", metavar="SCHEME", help="which schemes (all)")
+    one.add_argument("--seeds", type=int, default=3, help="runs of each scheme (3)")
     command("scribe", _scribe, None)
     command("worker", _worker, None)
     return parser
@@ -93,11 +101,10 @@ def _parser() -> argparse.ArgumentParser:
 
 def _run(chosen: argparse.Namespace, shelf: Shelf) -> int:
     recipe = _recipe(chosen.recipe, chosen.changes)
-    from kdcore import engine
     from kdcore.catalog import catalog
     from kdcore.check import faults
     from kdcore.scribe import exit_code, write
-    from kdcore.worker import slots_for, step_aside
+    from kdcore.worker import begun, slots_for, step_aside
 
     wrong = faults(recipe, catalog())
     for fault in wrong:
@@ -110,7 +117,7 @@ def _run(chosen: argparse.Namespace, shelf: Shelf) -> int:
     if new:
         step_aside(0)
         signal.signal(signal.SIGTERM, signal.default_int_handler)
-        code = exit_code(write(run, engine.run, slots=slots_for(recipe, shelf), listen=progress))
+        code = exit_code(write(run, begun(run, shelf), slots=slots_for(recipe, shelf), listen=progress))
     else:
         say("There is a run of this recipe already; this shows it.", FINE)
         code = _follow(run, progress)
@@ -122,13 +129,37 @@ def _run(chosen: argparse.Namespace, shelf: Shelf) -> int:
 def _tournament(chosen: argparse.Namespace, shelf: Shelf) -> int:
     if not 2 <= chosen.seeds <= 20:
         return say(f"--seeds {chosen.seeds}: 2 to 20 is right", WRONG)
-    from kdcore.tournament import BASE, markdown, tournament
-    from kdcore.worker import step_aside
+    if not 1.0 <= chosen.limit <= 100_000.0:
+        return say(f"--limit {chosen.limit:g}: 1 to 100000 seconds is right", WRONG)
+    from kdcore.standings import Standings
+    from kdcore.tournament import fresh, hold
+    from kdcore.tournament_table import markdown
+    from kdcore.tournaments import Tournaments
+    from kdcore.worker import slots_for, step_aside
 
-    base = changed(BASE, chosen.changes)
-    step_aside(0)
-    rows = list(tournament(base, chosen.seeds, said=lambda words: print(words, file=sys.stderr)))
-    told = markdown(base, rows, chosen.seeds)
+    step_aside(10)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    begun = fresh(chosen.pair, changed(PAIRS[chosen.pair], chosen.changes), seeds=chosen.seeds, limit=chosen.limit)
+    slots = slots_for(begun.base, shelf)
+
+    @contextlib.contextmanager
+    def turn() -> Iterator[None]:
+        slot = slots.take(lambda: False)
+        assert slot is not None
+        try:
+            yield
+        finally:
+            slot.free()
+
+    def held(standings: Standings, keep: Callable[[Standings], None]) -> None:
+        def said(now: Standings) -> None:
+            keep(now)
+            done, all_ = now.steps()
+            say(f"{done}/{all_} {now.now}".rstrip(), FINE)
+
+        hold(standings, said=said, turn=turn)
+
+    told = markdown(Tournaments(shelf.root).hold(begun, held))
     if chosen.to is None:
         print(told)
     else:
@@ -184,6 +215,20 @@ def _export(chosen: argparse.Namespace, shelf: Shelf) -> int:
             print(path)
     except ExportError as error:
         return say(str(error), WRONG)
+    return FINE
+
+
+def _schemes(chosen: argparse.Namespace, shelf: Shelf) -> int:
+    from kdcore.catalog import SCHEMES
+    from kdcore.registry import pick
+    from kdcore.scheme_table import keep, measure
+
+    for key in chosen.keys:
+        pick(SCHEMES, key, what="scheme")
+    for key in chosen.keys or SCHEMES:
+        row = measure(key, max(1, chosen.seeds))
+        keep(key, row)
+        say(f"{key}: {row['failed'] or row['test']}", WRONG if row["failed"] else FINE)
     return FINE
 
 

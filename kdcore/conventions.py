@@ -6,13 +6,17 @@ Read from the formulas of papers and the stated behaviour of the code, written a
 from __future__ import annotations
 
 from kdcore.form import Form
-from kdcore.forms import feature, labels, relation, response
+from kdcore.forms import apart, feature, gradient, graphs, labels, layers, relation, response
 
 FORMS: dict[str, tuple[Form, ...]] = {
     **response.FORMS,
+    **apart.FORMS,
     **labels.FORMS,
     **feature.FORMS,
+    **layers.FORMS,
     **relation.FORMS,
+    **graphs.FORMS,
+    **gradient.FORMS,
 }
 """Method's key -> its forms."""
 
@@ -27,6 +31,10 @@ CHOOSES: dict[str, tuple[str, ...]] = {
     "ft": ("norm",),
     "pkt": ("reduction",),
     "cc": ("variant",),
+    "dkd": ("warmup",),
+    "mlkd": ("classes",),
+    "ofd": ("reduction",),
+    "fsp": ("pooling",),
 }
 """Method's key -> its knobs that choose a form: they stand at their defaults where forms are compared."""
 

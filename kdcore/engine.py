@@ -14,51 +14,74 @@ from kdcore.catalog import catalog
 from kdcore.check import faults
 from kdcore.dataset import DataError
 from kdcore.events import (
+    Checkpoint,
     Event,
     Failed,
     Finished,
+    Gradients,
     Hardest,
+    Note,
     PhaseStarted,
     Pictures,
     Scored,
+    Shown,
     Snapshot,
     Started,
     Step,
 )  # fmt: skip
 from kdcore.preview import Preview
 from kdcore.recipe import Recipe, RecipeError
-from kdcore.scheme import Phase
+from kdcore.scheme import Phase, Turn
 from kdcore.scoring import Score, logits_of, pictures_of, score
-from kdcore.stage import Losses, Stage, describe_data, describe_roles, set_stage
+from kdcore.stage import Losses, Stage, describe_data, describe_roles, seeded, set_stage
+from kdcore.start import Start, everything, tensors_of
 from kdcore.training import PhaseRun, Taken
 
 STEPS = 500
 """Step events of one learner in a phase at most."""
 MOST_SNAPSHOTS = 200
 HARDEST = 12
+CHECKPOINT = 5.0
+"""Seconds between checkpoints at least."""
+WORTH = 50
+"""Writing a checkpoint may take one part in so many of the time."""
+NOTHING = 1e-9
+"""A gradient shorter than this is rounding."""
 GAP = 0.2
 """Seconds after which gathered values are fetched from the device and said."""
 
 
-def run(recipe: Recipe) -> Iterator[Event]:
+def run(recipe: Recipe, *, start: Start | None = None, checkpoint_every: float = CHECKPOINT) -> Iterator[Event]:
     """Train as the recipe says: Started (PhaseStarted (Step* Scored Snapshot?)*)+ (Finished | Failed).
 
+    With `start` it goes on from there: an interrupted run says only what is left to say, bit for bit what it would have
+    said; a fork says Started and, of the phases that it skips, where they stand. `checkpoint_every` is in seconds.
     Refusals and losses that are no numbers end in Failed; stopping means iterating no further. Exceptions of the
     machine (memory, disk) are the caller's to say. The same recipe gives the same values on the same machine.
     """
     began = time.time()
     try:
         refuse(recipe)
+        if recipe.parent is not None and start is None:
+            raise RecipeError("parent", f"run {recipe.parent.run}, from which this one goes on, is not at hand")
         stage = set_stage(recipe)
         between = Losses(stage)
         planned = _planned(stage)
-        yield Started(
-            time.time(), recipe.to_json(), describe_roles(stage), describe_data(stage),
-            device=str(stage.device), threads=torch.get_num_threads(), phases=planned,
-        )  # fmt: skip
-        biases: dict[str, float] = {}
+        if start is not None:
+            start.load_roles(stage)
+        if start is None or start.fork:
+            yield Started(
+                time.time(), recipe.to_json(), describe_roles(stage), describe_data(stage),
+                device=str(stage.device), threads=torch.get_num_threads(), phases=planned,
+            )  # fmt: skip
+        biases = {role: bias for role in stage.cast if start and (bias := start.bias(role)) is not None}
+        clock = Clock(checkpoint_every)
         for number, phase in enumerate(stage.scheme.phases(stage.cast, between)):
-            yield from _train(stage, phase, number, biases)
+            if start is not None and number < start.phase:
+                if start.fork:
+                    yield from _skipped(stage, phase, number)
+                continue
+            yield from _train(stage, phase, number, biases, clock, start if start and number == start.phase else None)
         results: dict[str, dict[str, Any]] = {}
         right: dict[str, Tensor] = {}
         for role in stage.cast:
@@ -85,6 +108,21 @@ def run(recipe: Recipe) -> Iterator[Event]:
         yield Failed(time.time(), str(error))
 
 
+class Clock:
+    """When a checkpoint is due: every so many seconds, and seldom enough that writing costs little."""
+
+    def __init__(self, every: float) -> None:
+        self._every = every
+        self._due = time.time() + every
+
+    def due(self) -> bool:
+        return time.time() >= self._due
+
+    def wrote(self, seconds: float) -> None:
+        """It took so many seconds to write the last one."""
+        self._due = time.time() + max(self._every, WORTH * seconds if self._every else 0.0)
+
+
 class NotANumber(ValueError):
     """A loss that is no number any more; the message names the term."""
 
@@ -100,62 +138,104 @@ def _planned(stage: Stage) -> int:
     return sum(1 for _ in stage.scheme.phases(stage.cast, Losses(stage)))
 
 
-def _train(stage: Stage, phase: Phase, number: int, biases: dict[str, float]) -> Iterator[Event]:
+def _skipped(stage: Stage, phase: Phase, number: int) -> Iterator[Event]:
+    """What a fork says of a phase that was trained before it began."""
+    learners = [turn.learner for turn in phase.turns]
+    roles = [learner for learner in learners if learner in stage.cast]
+    yield PhaseStarted(time.time(), number, phase.name, phase.title, 0, 0, learners, _lessons(phase))
+    yield Snapshot(time.time(), number, 0, 0.0, f"{number}-0", roles, tensors_of(stage, phase, None, roles))
+    for role in roles:
+        yield _scored(_score(stage, role, "validation"), role, "validation", number, 0, 0.0)
+
+
+def _train(
+    stage: Stage, phase: Phase, number: int, biases: dict[str, float], clock: Clock, start: Start | None
+) -> Iterator[Event]:
+    torch.manual_seed(seeded(stage.recipe, f"phase {number}"))
     running = PhaseRun(stage, phase)
+    done = 0
+    if start is not None:
+        start.load_roles(stage)  # again: lessons may have added to networks when the phase was made
+        done = start.load_rest(running, phase)
     began = time.time()
-    yield PhaseStarted(
-        began, number, phase.name, phase.title, running.steps, running.epochs, running.learners, _lessons(phase)
-    )
-    yield _snapshot(stage, phase, number, 0, 0.0, running.learners)
+    if start is None or start.fork:
+        yield PhaseStarted(
+            began, number, phase.name, phase.title, running.steps, running.epochs, running.learners, _lessons(phase)
+        )
+        yield _snapshot(stage, phase, running, number, done)
+    if start is None:
+        yield from _show(phase, number, 0, 0.0)
     every = max(1, -(-running.steps // STEPS))
     score_every = max(1, running.epochs // 100)
     keep_every = max(stage.budget.snapshot_every or running.epochs or 1, -(-running.epochs // MOST_SNAPSHOTS))
-    hurt = {learner: torch.full((len(running.split),), -1.0, device=stage.device) for learner in running.learners}
+    count = 0 if running.split is None else len(running.split)
+    hurt = {learner: torch.full((count,), -1.0, device=stage.device) for learner in running.roles if count}
+    for learner, losses in hurt.items():
+        if start is not None and (kept := start.hurt(learner)) is not None and kept.shape == losses.shape:
+            losses.copy_(kept)
     gathered: list[tuple[int, dict[str, Taken], float]] = []
     shown: set[str] = set()
     said = 0.0
-    for step in range(1, running.steps + 1):
+    for step in range(done + 1, running.steps + 1):
         taken = _first_step(running) if step == 1 else running.step()
         for learner, one in taken.items():
-            hurt[learner][one.places] = one.per_image.float()
-        if step % every == 0 or step == 1 or step == running.steps:
+            if one.places is not None and learner in hurt:
+                hurt[learner][one.places] = one.per_image.float()
+        apart = any(one.gradients is not None for one in taken.values())
+        if step % every == 0 or step == 1 or step == running.steps or apart:
             gathered.append((step, taken, time.time()))
         ends_epoch = step % running.epoch_steps == 0
-        if gathered and (ends_epoch or step == 1 or time.time() - said > GAP):
+        if gathered and (ends_epoch or step == done + 1 or time.time() - said > GAP):
             said = time.time()
-            yield from _say(running, number, gathered, began)
+            yield from _say(running, number, gathered, began, done)
             gathered = []
         if not ends_epoch:
             continue
         epoch = step // running.epoch_steps
         last = epoch == running.epochs
         if epoch % score_every == 0 or last:
-            for learner in running.learners:
+            for learner in running.roles:
                 found = _score(stage, learner, "validation")
                 if "bias" in found.hidden:
                     biases[learner] = found.hidden["bias"]
                 yield _scored(found, learner, "validation", number, step, float(epoch))
-            yield from _hardest(stage, running, phase, number, float(epoch), hurt, shown)
+            if count:
+                yield from _hardest(stage, running, phase, number, float(epoch), hurt, shown)
+            yield from _show(phase, number, step, float(epoch))
         if epoch % keep_every == 0 or last:
-            yield _snapshot(stage, phase, number, step, float(epoch), running.learners)
+            yield _snapshot(stage, phase, running, number, step)
+        if clock.due() and not last:
+            writing = time.time()
+            tensors = everything(stage, phase, running, hurt=hurt, biases=biases)
+            yield Checkpoint(time.time(), number, step, tensors)
+            clock.wrote(time.time() - writing)
     if not running.steps:
-        for learner in running.learners:
+        for learner in running.roles:
             yield _scored(_score(stage, learner, "validation"), learner, "validation", number, 0, 0.0)
 
 
+def _show(phase: Phase, number: int, step: int, epoch: float) -> Iterator[Event]:
+    """The scheme's own pictures at this moment."""
+    for place, answer in enumerate(phase.shows() if phase.shows is not None else ()):
+        name = f"{number}-{step}-{place}"
+        yield Shown(time.time(), number, step, epoch, name, type(answer).__name__, answer.title, answer.to_bytes())
+
+
 def _say(
-    running: PhaseRun, number: int, gathered: list[tuple[int, dict[str, Taken], float]], began: float
+    running: PhaseRun, number: int, gathered: list[tuple[int, dict[str, Taken], float]], began: float, done: int
 ) -> list[Event]:
     """Step events of what was gathered, fetched from the device in one go. Raises NotANumber."""
     found: list[Event] = []
-    values = torch.cat(
-        [torch.cat([one.loss.view(1), one.raw]).float() for _, taken, _ in gathered for one in taken.values()]
-    ).tolist()
-    place = 0
+    each = [one for _, taken, _ in gathered for one in taken.values()]
+    parts = [torch.cat([one.loss.view(1), one.raw]).float() for one in each]
+    parts += [one.gradients for one in each if one.gradients is not None]
+    values = torch.cat(parts).tolist()
+    place, apart = 0, sum(1 + len(one.raw) for one in each)
     turns = {turn.learner: turn for turn in running.phase.turns}
     for step, taken, when in gathered:
-        pace = step * running.batch / max(when - began, 1e-6)
-        for learner in taken:
+        pace = (step - done) * running.batch / max(when - began, 1e-6)
+        epoch = step / running.epoch_steps
+        for learner, one in taken.items():
             names, weights = running.names(turns[learner])
             loss, raw = values[place], values[place + 1 : place + 1 + len(names)]
             place += 1 + len(names)
@@ -170,13 +250,35 @@ def _say(
                 )
             found.append(
                 Step(
-                    when, number, learner, step, step / running.epoch_steps, loss,
+                    when, number, learner, step, epoch, loss,
                     dict(zip(names, raw, strict=True)),
                     {name: weight * value for name, weight, value in zip(names, weights, raw, strict=True)},
-                    rate=pace, learning_rate=taken[learner].learning_rate,
+                    rate=pace, learning_rate=one.learning_rate,
                 )
             )  # fmt: skip
+            if one.gradients is not None:
+                *lengths, cosine = (
+                    value if math.isfinite(value) else None for value in values[apart : apart + len(names) + 1]
+                )
+                apart += len(names) + 1
+                told = dict(zip(names, lengths, strict=True))
+                found.append(Gradients(when, number, learner, step, epoch, told, cosine))
+                if step == 1:
+                    found += _broken(running, turns[learner], told, when)
     return found
+
+
+def _broken(running: PhaseRun, turn: Turn, lengths: dict[str, float | None], when: float) -> list[Event]:
+    """A Note for each term that should teach the learner and gives it no gradient."""
+    own = running.own_terms(turn)
+    return [
+        Note(
+            when,
+            f"{name} gives the {turn.learner} no gradient in the phase {running.phase.name!r}: it teaches nothing.",
+        )
+        for name, length in lengths.items()
+        if length is not None and length < NOTHING and name not in own
+    ]
 
 
 def _score(stage: Stage, role: str, split_name: str, *, bias: float | None = None) -> Score:
@@ -215,30 +317,25 @@ def _pair(results: dict[str, dict[str, Any]], right: dict[str, Tensor]) -> None:
         found["lost"] = int((~right["student"] & right[role]).sum())
 
 
-def _snapshot(stage: Stage, phase: Phase, number: int, step: int, epoch: float, roles: list[str]) -> Snapshot:
-    tensors: dict[str, Tensor] = {}
-    for role in roles:
-        for name, value in stage.cast[role].state_dict().items():
-            tensors[f"role/{role}/{name}"] = value.detach().to("cpu", copy=True).contiguous()
-    for turn in phase.turns:
-        for lesson in turn.lessons:
-            for name, value in lesson.objective.state_dict().items():
-                tensors[f"part/{lesson.student}|{lesson.teacher}/{name}"] = (
-                    value.detach().to("cpu", copy=True).contiguous()
-                )
-    return Snapshot(time.time(), number, step, epoch, f"{number}-{step}", list(roles), tensors)
+def _snapshot(stage: Stage, phase: Phase, running: PhaseRun, number: int, step: int) -> Snapshot:
+    return Snapshot(
+        time.time(), number, step, step / running.epoch_steps, f"{number}-{step}", running.roles,
+        tensors_of(stage, phase, running, running.roles),
+    )  # fmt: skip
 
 
 def _hardest(
     stage: Stage, running: PhaseRun, phase: Phase, number: int, epoch: float, hurt: dict[str, Tensor], shown: set[str]
 ) -> Iterator[Event]:
     """The training pictures with the largest loss of the epoch, and their pixels once."""
+    assert running.split is not None
     for turn in phase.turns:
         learner, split = turn.learner, running.split
+        if learner not in hurt:
+            continue
         losses, places = hurt[learner].topk(min(HARDEST, len(split)))
-        teacher = next(
-            (lesson.teacher for lesson in turn.lessons if lesson.teacher and ":" not in lesson.teacher), None
-        )
+        tellers = [lesson.teacher for lesson in turn.lessons if lesson.teacher and ":" not in lesson.teacher]
+        teacher = next(iter([*tellers, *(role for role in turn.told_by if role in stage.cast)]), None)
         said = logits_of(stage.cast[learner], stage.eyes(learner, split)[places]).argmax(dim=1).tolist()
         told = (
             [None] * len(said)
@@ -261,14 +358,20 @@ def _hardest(
         yield Hardest(time.time(), number, epoch, learner, images)
 
 
-def _lessons(phase: Phase) -> list[dict[str, object]]:
-    return [
+def _lessons(phase: Phase) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = [
         {
             "student": lesson.student, "teacher": lesson.teacher, "kind": lesson.kind, "share": lesson.share,
             "parts": lesson.objective.describe(),
         }
         for turn in phase.turns
         for lesson in turn.lessons
+    ]  # fmt: skip
+    return found + [
+        {"student": turn.learner, "teacher": teacher, "kind": "knowledge", "share": 1.0, "parts": []}
+        for turn in phase.turns
+        for teacher in turn.told_by
+        if turn.learner not in (lesson.student for lesson in turn.lessons if lesson.teacher == teacher)
     ]  # fmt: skip
 
 
@@ -318,6 +421,8 @@ def silent_terms(stage: Stage, phase: Phase, running: PhaseRun) -> list[str]:
     found = []
     places = torch.arange(running.batch, device=stage.device)
     for turn in phase.turns:
+        if turn.learner not in stage.cast or turn.only == "parts" or running.split is None:
+            continue
         network = stage.cast[turn.learner]
         learned = [parameter for parameter in network.parameters() if parameter.requires_grad]
         for lesson in turn.lessons:
@@ -347,7 +452,7 @@ def _timed(stage: Stage, running: PhaseRun) -> float:
         float(next(iter(taken.values())).loss)
         times.append(time.perf_counter() - began)
     began = time.perf_counter()
-    for learner in running.learners:
+    for learner in running.roles:
         _score(stage, learner, "validation")
     scoring = time.perf_counter() - began
     return sorted(times)[len(times) // 2] * running.steps + 1.5 * scoring * min(running.epochs, 100)

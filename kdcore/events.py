@@ -109,6 +109,47 @@ class Step(Event):
 
 
 @dataclass(frozen=True)
+class Gradients(Event):
+    """The terms of a learner's loss taken apart at one step: how hard each pulls, and whether they pull together."""
+
+    time: float
+    phase: int
+    learner: str
+    step: int
+    epoch: float
+    lengths: dict[str, float | None]
+    """term -> length of the weighted term's gradient on the learner's weights; 0 for a term that teaches nothing."""
+    cosine: float | None
+    """Between the gradient of the labels' terms and that of the teachers', in [-1, 1]; None where one is missing."""
+
+
+@dataclass(frozen=True)
+class Shown(Event):
+    """A picture of the scheme's own at this moment: an answer as `kdcore.answer` has them, in a file of its own."""
+
+    time: float
+    phase: int
+    step: int
+    epoch: float
+    name: str
+    """"<phase>-<step>-<number>", the file's stem."""
+    kind: str
+    """Name of the class of answer."""
+    title: str
+    content: bytes = field(default=b"", repr=False, metadata={"elsewhere": True})
+
+
+@dataclass(frozen=True)
+class Checkpoint(Event):
+    """All that going on from here needs. Only the newest is kept, in a file of its own and not in the log."""
+
+    time: float
+    phase: int
+    step: int
+    tensors: dict[str, Any] = field(default_factory=dict, repr=False, metadata={"elsewhere": True})
+
+
+@dataclass(frozen=True)
 class Scored(Event):
     """A network was scored on held-out pictures."""
 
@@ -144,7 +185,7 @@ class Snapshot(Event):
     roles: list[str]
     """Which roles' networks are inside."""
     tensors: dict[str, Any] = field(default_factory=dict, repr=False, metadata={"elsewhere": True})
-    """"role/<role>/<name>" and "part/<lesson>/<name>" -> CPU tensor."""
+    """"role/<role>/<name>", "part/<lesson>/<name>" and "also/<module>/<name>" -> CPU tensor."""
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,16 @@ Measured with this code over seeds 0 to 4 on one CPU thread, test accuracy in %,
     digit-never-seen (on threes, with    90.7 ± 3.9   29.7 ± 17.4  97.3 ± 3.3   +61.0    2.9
       the bias of class 3 set right)
     digit-never-seen (all digits, as is) 88.4 ± 1.7   86.8 ± 1.1   98.7 ± 0.7    +1.6
+    features-first (its mix, trained     91.3 ± 2.1   81.9 ± 3.0   98.7 ± 0.7    +9.4   11.7
+      as usual, reaches 94.6 ± 0.7)
     spirals                              99.4 ± 0.4   70.2 ± 6.2   99.9 ± 0.2   +29.2    2.1
+
+features-first puts a claim to the test (Cooper et al. 2025, https://arxiv.org/abs/2511.14981): that terms on labels and
+answers limit what feature terms can do. Here they do not: the student that learns features first stays behind its
+twin, which hears of everything at once, by 3.2 ± 2.7 points (95 % interval over the five pairs). With ten labels a
+class the mix has an advantage: the teacher's answers tell it of the pictures without labels, and the classifier that
+comes last does not hear of those. With all labels, where it has none, the order is the same (seeds 0 to 2): 93.9
+features first, 96.1 mix, 97.8 alone.
 """
 
 from __future__ import annotations
@@ -70,6 +79,22 @@ EXPERIMENTS: tuple[Experiment, ...] = (
             data=Pick("digits", {"hidden_class": 3}),
             teacher=_TEACHER,
             methods=(Part(Pick("kd", {"temperature": 8.0})),),
+            training={"teacher_rate": 0.005},
+        ),
+    ),
+    Experiment(
+        key="features-first",
+        title="Features first",
+        watch="The backbone hears of the teacher's features alone, then the classifier of ten labels a class: 91 % "
+        "against 82 % alone over five seeds, but 95 % for the usual mix, so answers do not hold features back here.",
+        seconds=10.0,
+        icon=":material/layers:",
+        recipe=Recipe(
+            data=Pick("digits", {"labelled": 0.09}),
+            teacher=_TEACHER,
+            student=Pick("plain", {"width": 8, "stage_count": 2}),
+            scheme=Pick("feature_only"),
+            methods=(Part(Pick("ce")), Part(Pick("kd")), Part(Pick("fitnet"), pairs=((1, 1),))),
             training={"teacher_rate": 0.005},
         ),
     ),

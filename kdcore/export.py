@@ -14,6 +14,7 @@ from torch import Tensor
 
 from kdcore.catalog import NETWORKS
 from kdcore.files import read_up_to, write_whole
+from kdcore.methods.simkd import WithTeacherHead
 from kdcore.network import Network
 from kdcore.registry import pick
 from kdcore.revive import revive
@@ -56,8 +57,9 @@ def export_student(run: Run, *, role: str = "student") -> dict[str, bytes]:
         raise ExportError(f"run {run.id} has no snapshot of the {role} yet")
     revived = revive(run, holding[-1].name)
     network = revived.networks[role].deployed()
-    key = next(key for key, kind in NETWORKS.items() if type(network) is kind)
-    settings = network.settings()
+    base = network.base if isinstance(network, WithTeacherHead) else network
+    key = next(key for key, kind in NETWORKS.items() if type(base) is kind)
+    settings = base.settings()
     if "weights" in settings:
         settings["weights"] = "none"  # they are in the file
     weights = {name: value.detach().cpu().contiguous().clone() for name, value in network.state_dict().items()}
@@ -65,6 +67,7 @@ def export_student(run: Run, *, role: str = "student") -> dict[str, bytes]:
         "format": FORMAT,
         "version": 1,
         "network": {"is": key, **settings},
+        **({"teacher_head": network.made} if isinstance(network, WithTeacherHead) else {}),
         "shape": list(revived.data.shape),
         "classes": revived.data.classes,
         "class_names": list(revived.data.class_names),
@@ -104,6 +107,8 @@ def load_student(folder: Path | str) -> Student:
     try:
         network = pick(NETWORKS, str(picked.pop("is", "")), what="network")(**picked)
         network.build(tuple(shape), classes)
+        if "teacher_head" in card:
+            network = WithTeacherHead(network, **_head(card["teacher_head"]))
     except (ValueError, RuntimeError) as error:
         raise ExportError(f"{CARD}: the network cannot be built: {error}") from error
     try:
@@ -132,6 +137,16 @@ def _fit(built: dict[str, Tensor], weights: dict[str, Tensor], classes: int) -> 
         raise ExportError(f"{WEIGHTS} lacks {', '.join(missing[:4])}: it is of another network than {CARD} says")
     if extra := sorted(weights.keys() - built.keys()):
         raise ExportError(f"{WEIGHTS} has {', '.join(extra[:4])}, which the network of {CARD} has not")
+
+
+def _head(made: Any) -> dict[str, Any]:
+    """What builds a reused teacher's classifier with its projector. Raises ExportError for anything else."""
+    names = ("inputs", "outputs", "classes", "squeeze")
+    if isinstance(made, dict) and made.keys() == {*names, "plane"} and isinstance(made["plane"], list):
+        numbers = [*(made[name] for name in names), *made["plane"]]
+        if len(numbers) == 6 and all(type(one) is int and 0 < one <= MOST_CLASSES for one in numbers):
+            return made
+    raise ExportError(f"{CARD}: teacher_head={made!r} does not say {', '.join(names)} and plane in whole numbers")
 
 
 def _card(path: Path) -> dict[str, Any]:

@@ -78,6 +78,20 @@ def read_between(path: Path, start: int, end: int | None = None) -> bytes:
         return b""
 
 
+def size_of(path: Path) -> int:
+    """Bytes of a file; 0 where there is none."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+def cut_to(path: Path, size: int) -> None:
+    """Take away what stands in the file after so many bytes. Raises OSError."""
+    if size_of(path) > size:
+        os.truncate(path, max(0, size))
+
+
 def size_of_folder(folder: Path) -> int:
     """Bytes of all files below, links not followed; files that vanish meanwhile count nothing."""
     total = 0

@@ -23,7 +23,10 @@ def agreement(first: Tensor, second: Tensor) -> Tensor:
 
 
 def divergence(teacher: Tensor, student: Tensor) -> Tensor:
-    """KL(teacher ‖ student) in nats of the untempered probabilities, from logits (N, C) each: (N,)."""
+    """KL(teacher ‖ student) in nats of the untempered probabilities, from logits (N, C) each: (N,).
+
+    The other way round it is the reverse KL: large where the student is sure of what the teacher rules out.
+    """
     theirs, ours = F.log_softmax(teacher.double(), dim=1), F.log_softmax(student.double(), dim=1)
     return (theirs.exp() * (theirs - ours)).sum(dim=1).clamp(min=0.0)
 

@@ -10,11 +10,13 @@ from kdcore.events import (
     Event,
     Failed,
     Finished,
+    Gradients,
     Hardest,
     Note,
     PhaseStarted,
     Pictures,
     Scored,
+    Shown,
     Snapshot,
     Started,
     Step,
@@ -64,6 +66,12 @@ class PhaseTrace:
     """role -> validation accuracy in [0, 1]."""
     hidden: dict[str, Series] = field(default_factory=dict)
     """role -> bias-corrected validation accuracy on the hidden class."""
+    gradients: dict[str, dict[str, Series]] = field(default_factory=dict)
+    """learner -> term -> length of its weighted gradient."""
+    cosines: dict[str, Series] = field(default_factory=dict)
+    """learner -> cosine between the gradients of labels and teachers."""
+    shown: dict[str, list[Shown]] = field(default_factory=dict)
+    """title -> the scheme's own pictures, oldest first."""
     hardest: list[Hardest] = field(default_factory=list)
     snapshots: list[Snapshot] = field(default_factory=list)
 
@@ -155,6 +163,13 @@ def _add(phase: PhaseTrace, event: Event) -> None:
             phase.scores.setdefault(event.role, Series()).add(event.step, event.epoch, event.accuracy)
             if "corrected" in event.hidden:
                 phase.hidden.setdefault(event.role, Series()).add(event.step, event.epoch, event.hidden["corrected"])
+        case Gradients():
+            for name, value in event.lengths.items():
+                curves = phase.gradients.setdefault(event.learner, {})
+                curves.setdefault(name, Series()).add(event.step, event.epoch, value)
+            phase.cosines.setdefault(event.learner, Series()).add(event.step, event.epoch, event.cosine)
+        case Shown():
+            phase.shown.setdefault(event.title, []).append(event)
         case Hardest():
             phase.hardest.append(event)
         case Snapshot():

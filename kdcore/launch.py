@@ -18,7 +18,8 @@ from kdcore.cards import Catalog
 from kdcore.clerk import Clerk
 from kdcore.failure import sentence
 from kdcore.preview import Preview
-from kdcore.recipe import Recipe, code_version
+from kdcore.processes import this_process
+from kdcore.recipe import Recipe, RecipeError, code_version
 from kdcore.registry import UnknownKey
 from kdcore.runs import Run, RunError, Shelf
 from kdcore.scribes import Scribes
@@ -70,6 +71,23 @@ class Desk:
         if new:
             self._scribes.write(run.id)
         return run.id
+
+    def go_on(self, run_id: str) -> None:
+        """Have an interrupted run go on from its last checkpoint, under its own id. Raises LaunchError."""
+        try:
+            run = self.shelf.run(run_id)
+            if run.state() not in ("stopped", "failed", "lost"):
+                raise LaunchError(f"Run {run_id} is {run.state()}; only one that was interrupted can go on.")
+            if run.recorded or run.recipe.id != run.id[:16]:
+                raise LaunchError(f"Run {run_id} was made by another version of the code; begin it anew.")
+            kept = run.checkpoint()
+            if kept is None:
+                raise LaunchError(f"Run {run_id} ended before its first checkpoint; begin it anew.")
+            run.begin(this_process("line"))
+            run.rewind(kept[0]["bytes"])
+        except (OSError, RunError, RecipeError) as error:
+            raise LaunchError(f"The run cannot go on: {sentence(error)}") from error
+        self._scribes.write(run.id)
 
     def catalog(self) -> Catalog:
         """All cards: kept beside the runs for each version of the code. Raises AskError."""

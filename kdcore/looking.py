@@ -15,6 +15,8 @@ from kdcore.vocabulary import Classifier, Seen
 
 LIVE = "inputs"
 """What a cached teacher cannot give."""
+SECOND = "second"
+"""A stronger view of the same pictures."""
 PARTS = ("classifier", "parameters")
 """What belongs to the network and not to the batch."""
 

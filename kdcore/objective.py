@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from torch import Tensor, nn
 
@@ -33,13 +33,50 @@ class Share:
         return student.of([pair[0] for pair in pairs]), teacher.of([pair[1] for pair in pairs])
 
 
+Terms = Literal["all", "own", "others"]
+"""Which terms of a method are meant: all, those that train its own parts, or those that train the student."""
+
+
 class Objective(nn.Module):
     """Methods with weights. Its learned parts are trained with the student and kept in snapshots."""
 
-    def __init__(self, methods: Sequence[Method], shares: Sequence[Share]) -> None:
+    def __init__(
+        self, methods: Sequence[Method], shares: Sequence[Share], *, terms: Mapping[str, Terms] | None = None
+    ) -> None:
         super().__init__()
         self.methods = nn.ModuleDict({share.name: method for method, share in zip(methods, shares, strict=True)})
         self.shares = {share.name: share for share in shares}
+        self.which = dict(terms or {})
+        """Method -> which of its terms, where that is not all."""
+
+    def narrowed(self, terms: Mapping[str, Terms]) -> Objective:
+        """These methods alone, with these of their terms; they are the same methods, with the same learned parts."""
+        methods: list[Method] = [self.methods[name] for name in terms]  # type: ignore[misc]
+        return Objective(methods, [self.shares[name] for name in terms], terms=terms)
+
+    def learned(self) -> list[nn.Parameter]:
+        """What an optimiser should train: not what is held still since its own stage."""
+        found: list[nn.Parameter] = []
+        for name, method in self.methods.items():
+            own = {id(one) for part in self._own_parts(name) for one in part.parameters()}
+            which = self.which.get(name, "all")
+            found += [
+                one for one in method.parameters()
+                if one.requires_grad and (which == "all" or (which == "own") == (id(one) in own))
+            ]  # fmt: skip
+        return found
+
+    def train(self, mode: bool = True) -> Objective:
+        super().train(mode)
+        for name, which in self.which.items():
+            if which == "others":
+                for part in self._own_parts(name):
+                    part.eval()
+        return self
+
+    def _own_parts(self, name: str) -> list[nn.Module]:
+        method: Method = self.methods[name]  # type: ignore[assignment]
+        return [method.get_submodule(part) for part in method.own_parts]
 
     def build(self, student: Seen, teacher: Seen, images: int) -> None:
         """Let each method make its learned parts from what it will see."""
@@ -55,8 +92,10 @@ class Objective(nn.Module):
                 continue
             told = teacher if LIVE in method.reads else still  # type: ignore[operator]
             narrowed = self.shares[name].narrow(method.matches, student, told)  # type: ignore[arg-type]
+            which = self.which.get(name, "all")
             for term, values in method(*narrowed, batch).items():
-                terms[f"{name}.{term}"] = values
+                if which == "all" or (which == "own") == (term in method.own_terms):  # type: ignore[operator]
+                    terms[f"{name}.{term}"] = values
         return terms
 
     def weight_of(self, term: str) -> float:

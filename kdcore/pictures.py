@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from kdcore.data import DataError
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
+from kdcore.plain_picture import plain
 
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "PPM", "TIFF")
 ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".ppm", ".pgm", ".tif", ".tiff")
@@ -76,8 +73,8 @@ def read_picture(path: Path, *, side: int, grey: bool) -> Tensor:
                     )
                 if image.format == "JPEG":
                     image.draft("RGB", (2 * side, 2 * side))  # large photographs decode several times faster
-                plain = _plain(ImageOps.exif_transpose(image), "L" if grey else "RGB")
-                square = ImageOps.fit(plain, (side, side), method=Image.Resampling.BILINEAR)
+                upright = plain(ImageOps.exif_transpose(image), "L" if grey else "RGB")
+                square = ImageOps.fit(upright, (side, side), method=Image.Resampling.BILINEAR)
     except DataError:
         raise
     except Image.DecompressionBombError as error:
@@ -85,16 +82,3 @@ def read_picture(path: Path, *, side: int, grey: bool) -> Tensor:
     except Exception as error:  # broken files fail in a dozen ways, from OSError over SyntaxError to struct.error
         raise DataError(f"is no picture that can be read ({type(error).__name__}); replace or remove it") from error
     return torch.from_numpy(np.array(square)).view(side, side, -1).permute(2, 0, 1)
-
-
-def _plain(image: Image, mode: str) -> Image:
-    """The picture in mode L or RGB; 16-bit grey keeps its upper byte, what is transparent becomes white."""
-    from PIL import Image
-
-    if image.mode.startswith("I"):
-        values = np.asarray(image).astype(np.int64)
-        image = Image.fromarray((values.clip(0, 65535) >> 8).astype(np.uint8))
-    if image.mode in ("LA", "PA", "RGBA", "La", "RGBa") or "transparency" in image.info:
-        image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    return image.convert(mode)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from importlib import resources
@@ -77,6 +78,18 @@ class Part:
 
 
 @dataclass(frozen=True)
+class Parent:
+    """The moment of another run from which a fork goes on."""
+
+    run: str
+    """Its id."""
+    snapshot: str
+
+    def to_json(self) -> dict[str, Any]:
+        return {"run": self.run, "snapshot": self.snapshot}
+
+
+@dataclass(frozen=True)
 class Recipe:
     """Everything a run depends on."""
 
@@ -87,9 +100,11 @@ class Recipe:
     methods: tuple[Part, ...] = (Part(Pick("kd", {"temperature": 2.0})),)
     training: dict[str, Any] = field(default_factory=dict)
     seed: int = 0
+    parent: Parent | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON, which `from_json` reads back to an equal recipe."""
+        parent = {} if self.parent is None else {"parent": self.parent.to_json()}
         return {
             "version": VERSION,
             "data": self.data.to_json(),
@@ -99,6 +114,7 @@ class Recipe:
             "methods": [part.to_json() for part in self.methods],
             "training": dict(self.training),
             "seed": self.seed,
+            **parent,
         }
 
     @staticmethod
@@ -118,7 +134,7 @@ class Recipe:
                 "version",
                 f"this recipe was written by a newer KD Lab (version {version}; this one reads up to {VERSION})",
             )
-        known = {"version", "data", "teacher", "student", "scheme", "methods", "training", "seed"}
+        known = {"version", "data", "teacher", "student", "scheme", "methods", "training", "seed", "parent"}
         for key in found:
             if key not in known:
                 raise RecipeError(str(key)[:40], f"a recipe has no such part; there are {', '.join(sorted(known))}")
@@ -143,7 +159,8 @@ class Recipe:
         seed = found.get("seed", 0)
         if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**31:
             raise RecipeError("seed", f"seed={seed!r} is not a whole number from 0 to {2**31 - 1}")
-        return Recipe(methods=methods, training=dict(training), seed=seed, **picks)
+        parent = _parent(found["parent"]) if "parent" in found else None
+        return Recipe(methods=methods, training=dict(training), seed=seed, parent=parent, **picks)
 
     @staticmethod
     def from_text(text: str) -> Recipe:
@@ -222,6 +239,15 @@ def _part(where: str, found: Any) -> Part:
             raise RecipeError(f"{where}.pairs", "pairs is a list of [student layer, teacher layer], counted from 0")
         pairs = tuple((pair[0], pair[1]) for pair in pairs)
     return Part(Pick(pick.key, settings), weight, pairs)
+
+
+def _parent(found: Any) -> Parent:
+    run, snapshot = (found.get("run"), found.get("snapshot")) if isinstance(found, dict) else (None, None)
+    if not isinstance(run, str) or not re.fullmatch(r"[0-9a-f]{16}(-[0-9]{1,3})?", run):
+        raise RecipeError("parent", 'parent is {"run": an id of sixteen letters 0-9 a-f, "snapshot": "2-300"}')
+    if not isinstance(snapshot, str) or not re.fullmatch(r"[0-9]{1,4}-[0-9]{1,9}", snapshot):
+        raise RecipeError("parent.snapshot", f'{str(snapshot)[:40]!r} is no moment of a run; "2-300" is one')
+    return Parent(run, snapshot)
 
 
 def _plain_settings(where: str, settings: dict[str, Any]) -> None:

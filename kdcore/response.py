@@ -15,9 +15,13 @@ def soft_kl(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
     >>> soft_kl(tensor([[0.0, 1.0986]]), tensor([[0.0, 0.0]]), temperature=1.0)  # ln(2 / sqrt 3)
     tensor([0.1438])
     """
-    student_log = F.log_softmax(at_least_float(student) / temperature, dim=1)
-    teacher_log = F.log_softmax(at_least_float(teacher) / temperature, dim=1)
-    return F.kl_div(student_log, teacher_log, reduction="none", log_target=True).sum(dim=1) * temperature**2
+    ours, theirs = log_softened(student, temperature), log_softened(teacher, temperature)
+    return F.kl_div(ours, theirs, reduction="none", log_target=True).sum(dim=1) * temperature**2
+
+
+def log_softened(logits: Tensor, temperature: float) -> Tensor:
+    """Logarithms of the softened class probabilities, (N, C) -> (N, C). In float32 at least."""
+    return F.log_softmax(at_least_float(logits) / temperature, dim=1)
 
 
 def label_mean(losses: Tensor, labels: Tensor) -> Tensor:

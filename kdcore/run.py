@@ -6,6 +6,8 @@
             stop                             there when someone asked it to stop
             fault.txt                        the traceback of an unexpected error
             snapshots/<name>.safetensors     whole before their line is written
+            shown/<name>.safetensors         pictures of the scheme's own
+            checkpoint.safetensors           where an interrupted run can go on
             answers/<key>.safetensors        what probes answered
 """
 
@@ -21,8 +23,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from kdcore.events import ENDS, Event, Failed, Finished, Note, Snapshot, Stopped
-from kdcore.files import append_line, read_between, read_up_to, size_of_folder, write_whole
+from kdcore.events import ENDS, Checkpoint, Event, Failed, Finished, Note, Shown, Snapshot, Stopped
+from kdcore.files import append_line, cut_to, read_between, read_up_to, size_of, size_of_folder, write_whole
 from kdcore.history import History, fold
 from kdcore.processes import alive
 from kdcore.recipe import LONGEST, Recipe, RecipeError
@@ -82,12 +84,22 @@ class Run:
     def append(self, event: Event) -> None:
         """Write an event: its tensors first, then its line. Raises OSError; what was there before stays readable."""
         self._writable()
+        if isinstance(event, Checkpoint):
+            said = {"phase": event.phase, "step": event.step, "bytes": size_of(self.folder / "events.jsonl")}
+            write_whole(self.folder / "checkpoint.safetensors", _safetensors(event.tensors, said), durable=False)
+            return
         if isinstance(event, Snapshot) and event.tensors:
             path = self._snapshot(event.name)
             path.parent.mkdir(exist_ok=True)
             write_whole(path, _safetensors(event.tensors), durable=True)
+        if isinstance(event, Shown):
+            path = self._shown(event.name)
+            path.parent.mkdir(exist_ok=True)
+            write_whole(path, event.content)
         line = json.dumps(event.to_json(), separators=(",", ":"), allow_nan=False).encode()
         append_line(self.folder / "events.jsonl", line, durable=isinstance(event, ENDS))
+        if isinstance(event, Finished):
+            (self.folder / "checkpoint.safetensors").unlink(missing_ok=True)
 
     def events(self, since: int = 0) -> tuple[list[Event], int]:
         """The events from a byte offset on, and the offset to ask from next. A damaged line becomes a Note."""
@@ -164,6 +176,37 @@ class Run:
         except (OSError, SafetensorError, ValueError) as error:
             raise RunError(f"snapshot {name} of run {self.id} is damaged: {error}") from error
 
+    def shown(self, name: str) -> bytes:
+        """A picture of the scheme's own, as an answer's bytes. Raises RunError if it is not there."""
+        try:
+            return self._shown(name).read_bytes()
+        except OSError as error:
+            raise RunError(f"run {self.id} shows nothing called {name}") from error
+
+    def checkpoint(self) -> tuple[dict[str, Any], dict[str, Tensor]] | None:
+        """Where an interrupted run can go on: {"phase", "step", "bytes" of its log} and all tensors; None without."""
+        from safetensors import SafetensorError
+        from safetensors.torch import load
+
+        try:
+            content = (self.folder / "checkpoint.safetensors").read_bytes()
+            length = int.from_bytes(content[:8], "little")
+            said = json.loads(json.loads(content[8 : 8 + length])["__metadata__"]["checkpoint"])
+            fits = isinstance(said, dict) and all(isinstance(said.get(key), int) for key in ("phase", "step", "bytes"))
+            return (said, load(content)) if fits else None
+        except (OSError, SafetensorError, ValueError, KeyError, TypeError, RecursionError):
+            return None
+
+    def rewind(self, size: int) -> None:
+        """Take back what was said after so many bytes of the log: an interrupted run goes on from a checkpoint."""
+        self._writable()
+        cut_to(self.folder / "events.jsonl", size)
+        (
+            self.folder / "recipe.json"
+        ).touch()  # whoever read further takes it for a new run, and reads it from the start
+        for name in ("stop", "fault.txt"):
+            (self.folder / name).unlink(missing_ok=True)
+
     def answer(self, key: str) -> bytes | None:
         """What was kept under this key, or None."""
         try:
@@ -213,6 +256,11 @@ class Run:
             raise RunError(f"{name[:80]!r} is no name of a snapshot")
         return self.folder / "snapshots" / f"{name}.safetensors"
 
+    def _shown(self, name: str) -> Path:
+        if not SNAPSHOT.match(name):
+            raise RunError(f"{name[:80]!r} is no name of a picture")
+        return self.folder / "shown" / f"{name}.safetensors"
+
     def _answer(self, key: str) -> Path:
         if not KEY.match(key):
             raise RunError(f"{key[:100]!r} is no key of an answer: small letters, digits, - and _, 80 at most")
@@ -223,7 +271,7 @@ class Run:
             raise RunError(f"run {self.id} was recorded and is shipped with the lab; it cannot be changed")
 
 
-def _safetensors(tensors: dict[str, Tensor]) -> bytes:
+def _safetensors(tensors: dict[str, Tensor], said: dict[str, int] | None = None) -> bytes:
     """Made in memory and not by the library's own file writer, so that a full disk is an OSError that says so."""
     from safetensors.torch import save
 
@@ -234,7 +282,7 @@ def _safetensors(tensors: dict[str, Tensor]) -> bytes:
         storage = tensor.untyped_storage().data_ptr()
         ready[name] = tensor.clone() if storage in seen else tensor
         seen.add(storage)
-    return save(ready)
+    return save(ready, metadata=None if said is None else {"checkpoint": json.dumps(said)})
 
 
 def modified(path: Path) -> float:

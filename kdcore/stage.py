@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any, Literal
 
@@ -17,11 +18,11 @@ from kdcore.looking import LIVE, look_frozen
 from kdcore.method import Method
 from kdcore.methods.ce import CrossEntropy
 from kdcore.network import Network, macs_of, parameters_of
-from kdcore.objective import Objective, Share
+from kdcore.objective import Objective, Share, Terms
 from kdcore.pairing import Pairing, PairingError, automatic, named
 from kdcore.recipe import Part, Pick, Recipe, RecipeError, Training
 from kdcore.registry import UnknownKey, pick
-from kdcore.scheme import Between, Casting, Lesson, Scheme
+from kdcore.scheme import Between, Casting, Lesson, OwnStage, Scheme
 from kdcore.spec import KnobError
 from kdcore.vocabulary import Seen
 
@@ -37,6 +38,8 @@ class Stage:
     castings: dict[str, Casting]
     cast: dict[str, Network]
     device: torch.device
+    bare: dict[str, Network] = field(default_factory=dict)
+    """role -> its network before methods added to it, for those to which they did."""
 
     def view(self, name: str, seen: Mapping[str, Seen]) -> Seen:
         """What a view ("role" or "role:exit") saw."""
@@ -155,6 +158,9 @@ class Losses(Between):
     def __init__(self, stage: Stage) -> None:
         self.stage = stage
         self.names = _names(stage.recipe.methods)
+        kinds = [METHODS[part.method.key] for part in stage.recipe.methods if part.method.key in METHODS]
+        self.redresses = any(kind.redress is not Method.redress for kind in kinds)
+        """Whether a method adds to the student's network when its lesson is made."""
 
     def alone(self, student: str) -> Lesson:
         objective = Objective(
@@ -173,6 +179,7 @@ class Losses(Between):
     def knowledge(self, student: str, teacher: str, share: float = 1.0) -> Lesson:
         chosen = self._chosen(needs_teacher=True)
         reads = {field for _, _, method, _ in chosen for field in method.reads}
+        self._redress(student, teacher, [(name, method) for name, _, method, _ in chosen])
         student_seen, teacher_seen = self._seen(student, reads), self._seen(teacher, reads)
         shapes = {
             "student": [tuple(features.shape[1:]) for features in student_seen.maps],
@@ -199,6 +206,53 @@ class Losses(Between):
             except ValueError as error:
                 raise RecipeError("methods", str(error)) from error
         return Lesson(student, teacher, objective.to(self.stage.device), "knowledge", share)
+
+    def own_stages(self, lesson: Lesson) -> tuple[list[OwnStage], Lesson | None]:
+        found: list[OwnStage] = []
+        rest: dict[str, Terms] = {}
+        objective = lesson.objective
+        for name, method in objective.methods.items():
+            share = float(method.own_stage)  # type: ignore[arg-type]
+            if share <= 0.0:
+                rest[name] = "all"
+                continue
+            parts = bool(method.own_terms)
+            alone = replace(lesson, objective=objective.narrowed({name: "own" if parts else "all"}))
+            found.append(OwnStage(name, str(method.title), alone, share, "parts" if parts else "student"))
+            if parts:
+                rest[name] = "others"
+        if not found:
+            return [], lesson
+        return found, replace(lesson, objective=objective.narrowed(rest)) if rest else None
+
+    def device(self) -> torch.device:
+        return self.stage.device
+
+    def data(self) -> Data:
+        return self.stage.data
+
+    @contextmanager
+    def seeded(self, purpose: str) -> Iterator[None]:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seeded(self.stage.recipe, purpose))
+            yield
+
+    def _redress(self, student: str, teacher: str, methods: list[tuple[str, Method]]) -> None:
+        """Let methods add to the student's network for good; always to the network as the scheme made it."""
+        adding = [(name, method) for name, method in methods if type(method).redress is not Method.redress]
+        if not adding or ":" in student or ":" in teacher:
+            return
+        stage = self.stage
+        stage.cast[student] = stage.bare.setdefault(student, stage.cast[student])
+        for name, method in adding:
+            with self.seeded(f"redress {student} {name}"):
+                seen = self._seen(student, ()), self._seen(teacher, ())
+                try:
+                    stage.cast[student] = method.redress(stage.cast[student], seen[0], stage.cast[teacher], seen[1]).to(
+                        stage.device
+                    )
+                except ValueError as error:
+                    raise RecipeError(f"methods.{self.names.index(name)}", f"{name}: {error}") from error
 
     def _chosen(self, *, needs_teacher: bool) -> list[tuple[str, Part, Method, float]]:
         found = []

@@ -3,70 +3,26 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 
+from kdcore.augmentation import stronger
 from kdcore.dataset import Split, augment
-from kdcore.looking import LIVE, PARTS, look, look_frozen, with_parts
-from kdcore.objective import Objective
-from kdcore.scheme import Lesson, Phase, Turn
+from kdcore.looking import LIVE, PARTS, SECOND, frozen, look, look_frozen
+from kdcore.memory import MEMORY, TeacherMemory
+from kdcore.recipe import RecipeError
+from kdcore.scheme import Lesson, Moment, Phase, Turn
 from kdcore.stage import Stage
 from kdcore.vocabulary import Batch, Seen
 
-MEMORY = 2**30
-"""Bytes that a frozen teacher's kept outputs may take; above that the teacher looks at every batch again."""
-
-
-class TeacherMemory:
-    """What a frozen teacher makes of every training picture, computed once: the largest saving there is here.
-
-    Only the fields that the methods read are kept; the others come back empty.
-    """
-
-    def __init__(self, stage: Stage, role: str, split: Split, reads: set[str]) -> None:
-        images, network = stage.eyes(role, split), stage.cast[role]
-        network.eval()
-        pieces: list[Seen] = []
-        with torch.no_grad():
-            for start in range(0, len(split), 512):
-                seen = network.look(images[start : start + 512])
-                keep = "maps" in reads, "preacts" in reads
-                pieces.append(
-                    Seen(
-                        seen.logits,
-                        seen.maps if keep[0] else tuple(features.new_empty(0) for features in seen.maps),
-                        seen.preacts if keep[1] else tuple(features.new_empty(0) for features in seen.preacts),
-                        seen.embedding,
-                    )
-                )
-        self.logits = torch.cat([piece.logits for piece in pieces])
-        self.embedding = torch.cat([piece.embedding for piece in pieces])
-        self.maps = tuple(torch.cat(layer) for layer in zip(*(piece.maps for piece in pieces), strict=True))
-        self.preacts = tuple(torch.cat(layer) for layer in zip(*(piece.preacts for piece in pieces), strict=True))
-        parts = with_parts(network, pieces[0], reads, still=True)
-        self.classifier, self.parameters = parts.classifier, parts.parameters
-
-    def at(self, places: Tensor) -> Seen:
-        """What the teacher saw at these rows of the split."""
-
-        def rows(kept: Tensor) -> Tensor:
-            return kept.index_select(0, places) if len(kept) else kept
-
-        return Seen(
-            rows(self.logits), tuple(map(rows, self.maps)), tuple(map(rows, self.preacts)), rows(self.embedding),
-            classifier=self.classifier, parameters=self.parameters,
-        )  # fmt: skip
-
-    @staticmethod
-    def size(seen: Seen, reads: set[str], pictures: int) -> int:
-        """Bytes that it would take for so many pictures, from what was seen of one batch."""
-        kept = [seen.logits, seen.embedding]
-        kept += list(seen.maps) if "maps" in reads else []
-        kept += list(seen.preacts) if "preacts" in reads else []
-        return sum(tensor[0].numel() * tensor.element_size() for tensor in kept) * pictures
+MEASURED = 20
+"""How often in a phase the gradients of the terms are taken apart, about."""
+LEAST_BETWEEN = 10
+"""Steps between two such measurements at least: each costs a backward pass for every term."""
 
 
 @dataclass
@@ -79,9 +35,12 @@ class Taken:
     """(terms,) means."""
     per_image: Tensor
     """(N,) weighted sum of the distillation terms, or of the label terms where nothing is distilled."""
-    places: Tensor
-    """(N,) rows of the split."""
+    places: Tensor | None
+    """(N,) rows of the split; None for pictures that were made."""
     learning_rate: float = 0.0
+    gradients: Tensor | None = None
+    """(terms + 1,) where measured: length of each weighted term's gradient on the learner, and the cosine between the
+    labels' and the teachers' (NaN where one of them is missing)."""
 
 
 class PhaseRun:
@@ -90,37 +49,95 @@ class PhaseRun:
     def __init__(self, stage: Stage, phase: Phase) -> None:
         self.stage, self.phase = stage, phase
         budget, data = stage.budget, stage.data
-        self.split: Split = data.teacher_train if phase.pictures == "teacher" else data.train
-        self.epochs = budget.teacher_epochs if phase.budget == "teacher" else budget.epochs
-        self.rate = budget.teacher_rate if phase.budget == "teacher" else budget.rate
-        self.batch = stage.batch_of(self.split)
-        self.epoch_steps = max(1, len(self.split) // self.batch)
+        if phase.begins is not None:
+            phase.begins()
+        teachers = phase.pictures == "teacher"
+        self.split: Split | None = None
+        if phase.supply is None:
+            self.split = phase.split() if phase.split is not None else data.teacher_train if teachers else data.train
+            if len(self.split) == 0:
+                raise RecipeError("data", f"the phase {phase.name!r} has no pictures to learn from")
+        epochs = budget.teacher_epochs if phase.budget == "teacher" else budget.epochs
+        self.epochs = max(1, round(phase.share * epochs)) if epochs else 0
+        self.rate = phase.rate * (budget.teacher_rate if phase.budget == "teacher" else budget.rate)
+        self.batch = stage.batch_of(data.train if self.split is None else self.split)
+        self.epoch_steps = max(1, (len(data.train) if self.split is None else len(self.split)) // self.batch)
         self.steps = self.epochs * self.epoch_steps
+        self.measure_every = max(LEAST_BETWEEN, self.steps // MEASURED)
         self.done = 0
-        self.labelled = (self.split.labels >= 0).nonzero().flatten()
         self.learners = list(dict.fromkeys(turn.learner for turn in phase.turns))
+        assert len(self.learners) == len(phase.turns), "a phase has one turn for each learner"
+        self.roles = [role for role in (*self.learners, *phase.moving) if role in stage.cast]
+        """What changes here and can be scored: the learners that are classifiers, and moving averages."""
         self.reads = {turn.learner: set().union(*(lesson.objective.reads for lesson in turn.lessons))
                       for turn in phase.turns}  # fmt: skip
         self.optimizers = {number: self._optimizer(turn) for number, turn in enumerate(phase.turns)}
         self.memories = self._remember()
         self.labels_only = {
-            turn.learner: all(lesson.objective.uses_labels_only for lesson in turn.lessons) for turn in phase.turns
+            turn.learner: turn.own is None and all(lesson.objective.uses_labels_only for lesson in turn.lessons)
+            for turn in phase.turns
         }
-        self.orders = {only: self._places(only) for only in set(self.labels_only.values())}
+        self.orders = {} if self.split is None else {
+            only: self._places(self.split, only) for only in set(self.labels_only.values())
+        }  # fmt: skip
+        self._named: dict[str, tuple[list[str], list[float]]] = {}
+
+    def modules(self) -> dict[str, nn.Module]:
+        """What the phase trains or remembers beside roles and lessons, by its name."""
+        return {**self.phase.keeps, **{name: one for turn in self.phase.turns for name, one in turn.also.items()}}
 
     def _optimizer(self, turn: Turn) -> torch.optim.Optimizer:
         """One for the learner and the learned parts of its lessons; matrices decay, biases and norms do not."""
-        modules: list[nn.Module] = [self.stage.cast[turn.learner], *(lesson.objective for lesson in turn.lessons)]
-        parameters = [parameter for module in modules for parameter in module.parameters() if parameter.requires_grad]
-        budget = self.stage.budget
+        parameters = [*self.trained(turn), *(one for lesson in turn.lessons for one in lesson.objective.learned())]
+        parameters += [one for module in turn.also.values() for one in module.parameters() if one.requires_grad]
+        parameters = list({id(one): one for one in parameters}.values())
+        if not parameters:
+            raise RecipeError("scheme", f"nothing of the {turn.learner} can learn in the phase {self.phase.name!r}")
+        budget, rate = self.stage.budget, self.rate * turn.rate
+        if turn.optimizer == "adam":
+            return torch.optim.Adam(parameters, lr=rate, betas=(0.5, 0.999), fused=True)
         groups = [
             {"params": [p for p in parameters if p.ndim > 1], "weight_decay": budget.weight_decay},
             {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
         ]
         groups = [group for group in groups if group["params"]]
         if budget.optimizer == "sgd":
-            return torch.optim.SGD(groups, lr=self.rate, momentum=0.9, nesterov=True, fused=True)
-        return torch.optim.AdamW(groups, lr=self.rate, fused=True)
+            return torch.optim.SGD(groups, lr=rate, momentum=0.9, nesterov=True, fused=True)
+        return torch.optim.AdamW(groups, lr=rate, fused=True)
+
+    def trained(self, turn: Turn) -> list[nn.Parameter]:
+        """The learner's own parameters that its turn trains."""
+        if turn.learner not in self.stage.cast or turn.only == "parts":
+            return []
+        network = self.stage.cast[turn.learner]
+        head = {id(one) for one in self._head(turn).parameters()} if turn.only else set()
+        return [
+            one for one in network.parameters()
+            if one.requires_grad and (not turn.only or (turn.only == "head") == (id(one) in head))
+        ]  # fmt: skip
+
+    def _head(self, turn: Turn) -> nn.Module:
+        head = getattr(self.stage.cast[turn.learner].deployed(), "head", None)
+        if not isinstance(head, nn.Module):
+            raise RecipeError(
+                "student", f"the {turn.learner} has no classifier that could learn apart from the rest; plain has one"
+            )
+        return head
+
+    def _wake(self, turn: Turn) -> None:
+        """Training mode for what learns, so that what does not learn keeps its running statistics too."""
+        if turn.learner in self.stage.cast:
+            network = self.stage.cast[turn.learner].train(turn.only in ("", "backbone"))
+            if turn.only == "head":
+                self._head(turn).train()
+            elif turn.only == "backbone":
+                self._head(turn).eval()
+            elif not turn.only:
+                network.train()
+        for lesson in turn.lessons:
+            lesson.objective.train()
+        for module in turn.also.values():
+            module.train()
 
     def _remember(self) -> dict[str, TeacherMemory]:
         """A memory for each teacher that does not learn in this phase, where pictures stay as they are and it fits."""
@@ -129,11 +146,14 @@ class PhaseRun:
             for lesson in turn.lessons:
                 if lesson.teacher is not None and ":" not in lesson.teacher and lesson.teacher not in self.learners:
                     reads.setdefault(lesson.teacher, set()).update(lesson.objective.reads)
-        if self.stage.data.augmentation != "none":
+            for teacher in turn.told_by:
+                if teacher not in self.learners and teacher in self.stage.cast:
+                    reads.setdefault(teacher, set()).update(("logits", "maps"))
+        if self.stage.data.augmentation != "none" or self.split is None:
             return {}
         found = {}
         for role, fields in reads.items():
-            if LIVE in fields:
+            if LIVE in fields or SECOND in fields or role in self.phase.moving:
                 continue
             network = self.stage.cast[role]
             network.eval()
@@ -143,12 +163,13 @@ class PhaseRun:
                 found[role] = TeacherMemory(self.stage, role, self.split, fields)
         return found
 
-    def _places(self, labelled_only: bool) -> Iterator[tuple[int, Tensor]]:
+    def _places(self, split: Split, labelled_only: bool) -> Iterator[tuple[int, Tensor]]:
         """(epoch, rows of the split) for step after step: a fresh order each epoch, full batches only.
 
         A turn that needs labels goes through the labelled pictures alone, in as many steps as the others.
         """
-        rows = self.labelled if labelled_only else torch.arange(len(self.split), device=self.split.labels.device)
+        known = split.labels >= 0
+        rows = known.nonzero().flatten() if labelled_only else torch.arange(len(split), device=split.labels.device)
         if len(rows) == 0:
             raise ValueError("no picture has a label; a phase that learns from labels needs some")
         batch = min(self.batch, len(rows))
@@ -164,36 +185,89 @@ class PhaseRun:
         """The terms of a turn by the names that Step events use, and their weights. Known after the first step."""
         return self._named[turn.learner]
 
-    _named: dict[str, tuple[list[str], list[float]]]
+    def own_terms(self, turn: Turn) -> set[str]:
+        """Terms, by the names of Step events, that train a method's own parts and never the learner."""
+        return {
+            f"{name}.{term}"
+            for lesson in turn.lessons
+            for name, method in lesson.objective.methods.items()
+            for term in method.own_terms  # type: ignore[union-attr]
+        }
 
     def step(self) -> dict[str, Taken]:
-        """One optimiser step of every learner, in the phase's order."""
-        if self.done == 0:
-            self._named = {}
-        progress = self.done / max(1, self.steps)
-        factor = 0.5 * (1 + math.cos(math.pi * progress)) if self.stage.budget.schedule == "cosine" else 1.0
-        for optimizer in self.optimizers.values():
-            for group in optimizer.param_groups:
-                group["lr"] = self.rate * factor
-        drawn = {only: next(places) for only, places in self.orders.items()}
-        for learner in self.learners:
-            self.stage.cast[learner].train()
+        """One optimiser step of every learner, in the phase's order (`Turn.times` of them)."""
+        self._set_rate()
         found: dict[str, Taken] = {}
         shared: dict[str, Seen] = {}
+        drawn = self._draw()
+        for turn in self.phase.turns:
+            self._wake(turn)
         if self.phase.update == "simultaneous":
             self._refuse_live()
             epoch, places = drawn[False]
+            assert places is not None
             for learner in self.learners:
                 shared[learner] = self.stage.cast[learner].look(self._images(learner, places, epoch))
         for number, turn in enumerate(self.phase.turns):
-            epoch, places = drawn[self.labels_only[turn.learner]]
-            found[turn.learner] = self._take(number, turn, epoch, places, progress, shared)
+            for time in range(turn.times):
+                if time:
+                    drawn = self._draw()
+                epoch, places = drawn.get(self.labels_only[turn.learner], (self.done // self.epoch_steps, None))
+                found[turn.learner] = self._take(number, turn, epoch, places, shared, time)
+        if self.phase.after is not None:
+            epoch, places = drawn.get(False) or next(iter(drawn.values()), (self.done // self.epoch_steps, None))
+            learner = self.learners[-1]
+            with torch.no_grad():
+                self.phase.after(self._moment(learner, epoch, places, {}, -1))
         self.done += 1
         return found
 
+    def _draw(self) -> dict[bool, tuple[int, Tensor | None]]:
+        return {only: next(places) for only, places in self.orders.items()}
+
+    def _set_rate(self) -> None:
+        progress = self.done / max(1, self.steps)
+        factor = 0.5 * (1 + math.cos(math.pi * progress)) if self.stage.budget.schedule == "cosine" else 1.0
+        for number, optimizer in self.optimizers.items():
+            for group in optimizer.param_groups:
+                group["lr"] = self.rate * self.phase.turns[number].rate * factor
+
+    def state(self) -> dict[str, Tensor]:
+        """What going on from here needs beside weights: optimisers and the state of the random numbers."""
+        found = {"random": torch.get_rng_state()}
+        if self.stage.device.type == "cuda":
+            found["random cuda"] = torch.cuda.get_rng_state(self.stage.device)
+        for number, optimizer in self.optimizers.items():
+            for place, values in optimizer.state_dict()["state"].items():
+                for name, value in values.items():
+                    if isinstance(value, Tensor):
+                        found[f"optimizer/{number}/{place}/{name}"] = value.detach().to("cpu", copy=True).contiguous()
+        return found
+
+    def go_on(self, done: int, state: Mapping[str, Tensor]) -> None:
+        """Stand where a run stood after so many steps; weights are loaded by whoever calls."""
+        for number, optimizer in self.optimizers.items():
+            learned = [one for group in optimizer.param_groups for one in group["params"]]
+            kept: dict[int, dict[str, Tensor]] = {}
+            for name, value in state.items():
+                kind, *rest = name.split("/")
+                if kind == "optimizer" and int(rest[0]) == number:
+                    like = learned[int(rest[1])]
+                    if value.shape == like.shape:  # fused steps walk memory: moments must lie as their weights do
+                        value = torch.empty_like(like).copy_(value)
+                    kept.setdefault(int(rest[1]), {})[rest[2]] = value
+            optimizer.load_state_dict({"state": kept, "param_groups": optimizer.state_dict()["param_groups"]})
+        for _ in range(done * sum(turn.times for turn in self.phase.turns) - done * (len(self.phase.turns) - 1)):
+            self._draw()
+        self.done = done
+        if "random" in state:
+            torch.set_rng_state(state["random"])
+        if "random cuda" in state and self.stage.device.type == "cuda":
+            torch.cuda.set_rng_state(state["random cuda"], self.stage.device)
+
     def _refuse_live(self) -> None:
         """Raise ValueError for methods that read what a peer's step would change under the others' hands."""
-        wanted = sorted(field for reads in self.reads.values() for field in reads if field in (LIVE, *PARTS))
+        wanted = sorted(field for reads in self.reads.values() for field in reads if field in (LIVE, SECOND, *PARTS))
         if wanted:
             raise ValueError(
                 f"a method here reads {wanted[0]} of networks that all step at once, and the first step changes them; "
@@ -201,48 +275,116 @@ class PhaseRun:
             )
 
     def _images(self, role: str, places: Tensor, epoch: int) -> Tensor:
+        assert self.split is not None
         images = self.stage.eyes(role, self.split).index_select(0, places)
         if self.stage.data.augmentation != "none":
             images = augment(
                 images, self.split.index.index_select(0, places),
                 kind=self.stage.data.augmentation, seed=self.stage.recipe.seed, epoch=epoch,
             )  # fmt: skip
-        if images.ndim == 4 and images.shape[1] > 1:
-            images = images.contiguous(memory_format=torch.channels_last)
-        return images
+        return _laid(images)
+
+    def _second(self, images: Tensor, places: Tensor | None, epoch: int) -> Tensor:
+        """A stronger view of the step's pictures; the same one for student and teacher."""
+        index = (
+            torch.arange(len(images), device=images.device)
+            if self.split is None or places is None
+            else self.split.index.index_select(0, places)
+        )
+        return _laid(stronger(images, index, seed=self.stage.recipe.seed, epoch=epoch))
+
+    def _generator(self, time: int) -> torch.Generator:
+        purpose = zlib.crc32(f"{self.phase.name} {self.done} {time}".encode())
+        return torch.Generator().manual_seed(self.stage.recipe.seed * 1_000_003 + purpose)
+
+    def _batch(self, learner: str, places: Tensor | None, epoch: int, time: int) -> Batch:
+        progress = self.done / max(1, self.steps)
+        if self.split is None or places is None:
+            assert self.phase.supply is not None
+            return replace(self.phase.supply(self.done, self._generator(time)), progress=progress)
+        role = learner if learner in self.stage.cast else next(iter(self.stage.cast))
+        return Batch(
+            self._images(role, places, epoch),
+            self.split.labels.index_select(0, places),
+            self.split.index.index_select(0, places),
+            progress,
+        )
+
+    def _look(self, learner: str, batch: Batch, places: Tensor | None, epoch: int) -> Seen:
+        """What the turn's learner makes of its batch, with what its methods read."""
+        network, reads = self.stage.cast[learner], self.reads[learner]
+        turn = next(turn for turn in self.phase.turns if turn.learner == learner)
+        if turn.only == "parts":
+            return look_frozen(network, batch.images, reads)
+        seen = look(network, batch.images, reads)
+        if SECOND in reads:
+            seen = replace(seen, second=network.look(self._second(batch.images, places, epoch)))
+        return seen
+
+    def _moment(self, learner: str, epoch: int, places: Tensor | None, seen: dict[str, Seen], time: int) -> Moment:
+        """The moment of a turn's own terms; what the learner saw is kept in `seen`, so that it looks but once."""
+        batch = self._batch(learner, places, epoch, time)
+
+        def see(role: str, images: Tensor | None = None, *, graph: bool = False) -> Seen:
+            network = self.stage.cast[role]
+            if role == learner and time >= 0:
+                if images is not None:
+                    return network.look(images)
+                if role not in seen:
+                    seen[role] = self._look(role, batch, places, epoch)
+                return seen[role]
+            if images is None and not graph and role in self.memories and places is not None:
+                return self.memories[role].at(places)
+            pictures = images
+            if pictures is None:
+                pictures = batch.images if places is None else self._images(role, places, epoch)
+            if graph:
+                network.eval()
+                with frozen(network):
+                    return network.look(pictures)
+            network.train(role in self.learners and time >= 0)
+            return look_frozen(network, pictures)
+
+        return Moment(batch, see, self.done, epoch, self._generator(time))
 
     def _take(
-        self, number: int, turn: Turn, epoch: int, places: Tensor, progress: float, shared: dict[str, Seen]
+        self, number: int, turn: Turn, epoch: int, places: Tensor | None, shared: dict[str, Seen], time: int
     ) -> Taken:
         learner = turn.learner
-        images = self._images(learner, places, epoch)
-        reads = self.reads[learner]
-        seen = dict(shared) if shared else {learner: look(self.stage.cast[learner], images, reads)}
-        batch = Batch(
-            images, self.split.labels.index_select(0, places), self.split.index.index_select(0, places), progress
-        )
+        seen = dict(shared)
+        moment = self._moment(learner, epoch, places, seen, time)
         names: list[str] = []
         weights: list[float] = []
         terms: list[Tensor] = []
         distilled: list[bool] = []
         teachers = {lesson.teacher for lesson in turn.lessons if lesson.teacher is not None}
         for lesson in turn.lessons:
+            if learner not in seen:
+                seen[learner] = self._look(learner, moment.batch, places, epoch)
             student = self.stage.view(lesson.student, seen)
-            teacher = student if lesson.teacher is None else self._teacher(lesson, learner, places, epoch, seen)
-            objective: Objective = lesson.objective
-            for name, values in objective(student, teacher, batch).items():
+            teacher = student if lesson.teacher is None else self._teacher(lesson, moment.batch, places, epoch, seen)
+            for name, values in lesson.objective(student, teacher, moment.batch).items():
                 label = name
                 if ":" in lesson.student:
                     label = f"exit {int(lesson.student.partition(':')[2]) + 1}: {name}"
                 elif len(teachers) > 1 and lesson.teacher is not None:
                     label = f"from {lesson.teacher}: {name}"
                 names.append(label)
-                weights.append(objective.weight_of(name) * lesson.share)
+                weights.append(lesson.objective.weight_of(name) * lesson.share)
                 distilled.append(lesson.teacher is not None)
                 terms.append(values)
-        if learner not in self._named:
+        for name, values in (turn.own(moment) if turn.own is not None else {}).items():
+            names.append(name)
+            weights.append(turn.weights.get(name, 1.0))
+            distilled.append(bool(turn.told_by) and name not in ("ce", "labels"))
+            terms.append(values)
+        if learner not in self._named or self._named[learner][0] != names:
             self._named[learner] = (names, weights)
-        loss = torch.stack([weight * values.mean() for weight, values in zip(weights, terms, strict=True)]).sum()
+        means = [weight * values.mean() for weight, values in zip(weights, terms, strict=True)]
+        loss = torch.stack(means).sum()
+        gradients = None
+        if any(distilled) and self.done % self.measure_every == 0 and not time:
+            gradients = taken_apart(means, distilled, self.trained(turn))
         optimizer = self.optimizers[number]
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -250,19 +392,20 @@ class PhaseRun:
         with torch.no_grad():
             raw = torch.stack([values.mean() for values in terms])
             counted = [i for i, told in enumerate(distilled) if told or not any(distilled)]
-            per_image = torch.stack([weights[i] * terms[i] for i in counted]).sum(dim=0)
-        return Taken(loss.detach(), raw, per_image, places, optimizer.param_groups[0]["lr"])
+            count = len(moment.batch.labels)
+            each = [values if len(values) == count else values.mean().expand(count) for values in terms]
+            per_image = torch.stack([weights[i] * each[i] for i in counted]).sum(dim=0)
+        return Taken(loss.detach(), raw, per_image, places, optimizer.param_groups[0]["lr"], gradients)
 
     def terms(self, turn: Turn, lesson: Lesson, places: Tensor) -> dict[str, Tensor]:
         """Raw terms of one lesson at these rows, with their graph and without a step, in eval mode."""
-        images = self._images(turn.learner, places, 0)
-        network = self.stage.cast[turn.learner].eval()
-        seen = {turn.learner: look(network, images, self.reads[turn.learner])}
-        batch = Batch(images, self.split.labels.index_select(0, places), self.split.index.index_select(0, places))
-        teacher = self._teacher(lesson, turn.learner, places, 0, seen)
+        self.stage.cast[turn.learner].eval()
+        batch = self._batch(turn.learner, places, 0, 0)
+        seen = {turn.learner: self._look(turn.learner, batch, places, 0)}
+        teacher = self._teacher(lesson, batch, places, 0, seen)
         return lesson.objective(self.stage.view(lesson.student, seen), teacher, batch)
 
-    def _teacher(self, lesson: Lesson, learner: str, places: Tensor, epoch: int, seen: dict[str, Seen]) -> Seen:
+    def _teacher(self, lesson: Lesson, batch: Batch, places: Tensor | None, epoch: int, seen: dict[str, Seen]) -> Seen:
         """What a lesson's teacher makes of the batch, without gradient but, where that is read, on its pictures."""
         assert lesson.teacher is not None
         view, reads = lesson.teacher, lesson.objective.reads
@@ -270,8 +413,43 @@ class PhaseRun:
         if role in seen:
             found = self.stage.view(view, seen)
             return found.fixed() if LIVE in reads else found.detach()
-        if role in self.memories:
+        if role in self.memories and places is not None:
             return self.memories[role].at(places)
         network = self.stage.cast[role]
         network.train(role in self.learners)  # a peer speaks as it trains, with the batch's own statistics
-        return self.stage.view(view, {role: look_frozen(network, self._images(role, places, epoch), reads)})
+        images = batch.images if places is None else self._images(role, places, epoch)
+        looked = look_frozen(network, images, reads)
+        if SECOND in reads:
+            looked = replace(looked, second=look_frozen(network, self._second(images, places, epoch)))
+        return self.stage.view(view, {role: looked})
+
+
+def _laid(images: Tensor) -> Tensor:
+    """Colour pictures with their channels last, which convolutions read faster."""
+    if images.ndim == 4 and images.shape[1] > 1:
+        return images.contiguous(memory_format=torch.channels_last)
+    return images
+
+
+def taken_apart(means: list[Tensor], distilled: list[bool], learned: list[nn.Parameter]) -> Tensor:
+    """(terms + 1,): each weighted term's gradient length on what is learned, and the cosine of labels and teachers."""
+    device = means[0].device
+    if not learned:
+        return torch.full((len(means) + 1,), math.nan, device=device)
+    lengths: list[Tensor] = []
+    sums: dict[bool, Tensor] = {}
+    for mean, told in zip(means, distilled, strict=True):
+        flat = torch.zeros(1, device=device)
+        if mean.requires_grad:
+            found = torch.autograd.grad(mean, learned, retain_graph=True, allow_unused=True)
+            flat = torch.cat(
+                [torch.zeros_like(one).flatten() if part is None else part.flatten()
+                 for part, one in zip(found, learned, strict=True)]
+            ).float()  # fmt: skip
+            sums[told] = sums[told] + flat if told in sums else flat
+        lengths.append(flat.norm())
+    cosine = (
+        torch.cosine_similarity(sums[True], sums[False], dim=0)
+        if len(sums) == 2 else torch.tensor(math.nan, device=device)
+    )  # fmt: skip
+    return torch.stack([*lengths, cosine])

@@ -23,7 +23,7 @@ class Classifier(NamedTuple):
 
 @dataclass(frozen=True)
 class Seen:
-    """What a network made of a batch. The last three are there for methods that say that they read them."""
+    """What a network made of a batch. What follows `exits` is there for methods that say that they read it."""
 
     logits: Tensor
     """(N, C), before the softmax."""
@@ -41,6 +41,8 @@ class Seen:
     """What stands between embedding and logits; None too where that is not linear."""
     parameters: Mapping[str, Tensor] = field(default_factory=dict)
     """The network's learned numbers by name."""
+    second: Seen | None = None
+    """What it made of a second, stronger view of the same pictures, where that is read."""
 
     def each(self, change: Callable[[Tensor], Tensor]) -> Seen:
         """The same with every tensor that has a row for each image changed."""
@@ -52,6 +54,7 @@ class Seen:
             embedding=change(self.embedding),
             exits=tuple(seen.each(change) for seen in self.exits),
             inputs=None if self.inputs is None else change(self.inputs),
+            second=None if self.second is None else self.second.each(change),
         )
 
     def detach(self) -> Seen:
@@ -65,6 +68,7 @@ class Seen:
             exits=tuple(seen.fixed() for seen in self.exits),
             classifier=None if self.classifier is None else Classifier(*(one.detach() for one in self.classifier)),
             parameters={name: tensor.detach() for name, tensor in self.parameters.items()},
+            second=None if self.second is None else self.second.fixed(),
         )
 
     def of(self, layers: Sequence[int]) -> Seen:
@@ -73,6 +77,7 @@ class Seen:
             self,
             maps=tuple(self.maps[layer] for layer in layers),
             preacts=tuple(self.preacts[layer] for layer in layers),
+            second=None if self.second is None else self.second.of(layers),
         )
 
 

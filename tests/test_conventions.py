@@ -18,7 +18,8 @@ from kdcore.pairing import Pairing
 from kdcore.probes.conventions import own_value, what_is_compared
 from kdcore.vocabulary import Seen
 
-from .methods.fixture import FS, FS8, FT, METHODS, VS, VS8, VT, ZS, ZT, Y, both
+from .methods.fixture import FS, FS8, FT, METHODS, VS, VS8, VT, ZS, ZT, Y, both, fx
+from .methods.live import Live
 
 CASES = [(key, number) for key, forms in FORMS.items() for number in range(len(forms))]
 
@@ -33,14 +34,18 @@ def method_of(key: str, student: Seen, teacher: Seen, **settings: object) -> Met
     torch.manual_seed(0)
     made = METHODS[key](**settings)
     made.build(student, teacher, 100)
-    return made.to(torch.float64).eval().requires_grad_(False)
+    made = made.to(torch.float64).eval().requires_grad_(False)
+    for scales in getattr(made, "log_scales", ()):  # as if they had learned
+        scales.add_(torch.linspace(-1.0, 1.0, len(scales)))
+    return made
 
 
 def prepared(key: str, *, seed: int = 0) -> tuple[Seen, Seen, torch.Tensor, Method, Pairing, Compared]:
     """What a student and a teacher saw of six pictures in float64, the method in our form, and what is compared."""
     layers = "at" if key == "sp" else key  # sp matches one pair, but one of its forms looks at every stage
     student, teacher, batch = both(layers, 6, dtype=torch.float64, seed=seed)
-    student = student.each(lambda tensor: tensor.detach().clone().requires_grad_())
+    if not isinstance(student, Live):
+        student = student.each(lambda tensor: tensor.detach().clone().requires_grad_())
     method = method_of(key, student, teacher)
     count = {"nothing": 0, "one": 1, "each": 2}[method.matches]
     pairing = Pairing(((1, 1),) if key == "sp" else tuple((number, number) for number in range(count)), "")
@@ -49,8 +54,12 @@ def prepared(key: str, *, seed: int = 0) -> tuple[Seen, Seen, torch.Tensor, Meth
     )  # fmt: skip
 
 
-def gradient(value: torch.Tensor, student: Seen) -> torch.Tensor:
+def gradient(value: torch.Tensor, student: Seen, compared: Compared) -> torch.Tensor:
     leaves = [student.logits, *student.maps, *student.preacts, student.embedding]
+    if student.second is not None:
+        leaves.append(student.second.logits)
+    if isinstance(student, Live):
+        leaves = list(compared.student)
     parts = torch.autograd.grad(value, leaves, retain_graph=True, allow_unused=True)
     return torch.cat([torch.zeros_like(leaf).flatten() if part is None else part.flatten()
                       for part, leaf in zip(parts, leaves, strict=True)])  # fmt: skip
@@ -71,7 +80,10 @@ def test_the_first_form_is_our_method(key: str) -> None:
     ours = own_value(method, pairing, student, teacher, labels)
     form = FORMS[key][0].value(compared)
     torch.testing.assert_close(form, ours, rtol=1e-6, atol=0)
-    torch.testing.assert_close(gradient(form, student), gradient(ours, student), rtol=1e-5, atol=1e-9)
+    if not isinstance(student, Live):  # there the method's graph leads to the network, the form's to the slopes
+        torch.testing.assert_close(
+            gradient(form, student, compared), gradient(ours, student, compared), rtol=1e-5, atol=1e-9
+        )
 
 
 @pytest.mark.parametrize(("key", "number"), [case for case in CASES if case[1]])
@@ -84,7 +96,7 @@ def test_a_form_is_what_its_relation_says(key: str, number: int) -> None:
             assert form.relation == "another"
             return
         ours, value = FORMS[key][0].value(compared), form.value(compared)
-        mine, its = gradient(ours, student), gradient(value, student)
+        mine, its = gradient(ours, student, compared), gradient(value, student, compared)
         factor = form.factor(compared)
         if form.relation == "factor" and factor is not None:
             torch.testing.assert_close(value, factor * ours, rtol=1e-9, atol=0)
@@ -124,6 +136,11 @@ def at(key: str, student: torch.Tensor, teacher: torch.Tensor | None, **knobs: o
     return Compared((student,), () if teacher is None else (teacher,), Y, settings)
 
 
+def unit_places(layer: torch.Tensor) -> torch.Tensor:
+    """Each channel of each image at mean 0 and variance 1 over its places."""
+    return torch.nn.functional.instance_norm(layer)
+
+
 GOLDENS = [
     ("kd", "T², summed", at("kd", ZS, ZT), 5.546734264),
     ("kd", "T², summed", at("kd", ZS, ZT, temperature=1.0), 2.655129304),
@@ -155,6 +172,10 @@ GOLDENS = [
     ("pkt", "row", at("pkt", VS, VT), 0.5886804112),
     ("cc", "Gaussian", at("cc", VS, VT), 0.1790206936),
     ("cc", "Products", at("cc", VS8, VT), 6.377826321),
+    ("dkd", "Label and", at("dkd", ZS, ZT), 42.12077092),
+    ("dkd", "Plain soft", at("dkd", ZS, ZT), 5.546734264),
+    ("cankd", "The mean", at("cankd", unit_places(FS8), unit_places(FT)), 2 * 0.9950650206),
+    ("cankd", "Half", at("cankd", unit_places(FS8), unit_places(FT)), 0.9950650206),
 ]
 
 
@@ -212,6 +233,98 @@ def test_boundaries_of_layers_of_different_size_have_no_single_factor() -> None:
     authors = named("ab", "3/1000")
     assert authors.factor(same) == pytest.approx(0.003 * 128)
     assert authors.factor(other) is None
+
+
+def test_overhaul_guessers_channels_and_generators_written_out() -> None:
+    errors = [(s - t) ** 2 if s > t or t > 0 else 0.0 for s, t in zip(FS8.flatten(), FT.flatten(), strict=True)]
+    assert float(named("ofd", "Sum").value(at("ofd", FS8, FT))) == pytest.approx(sum(errors) / 4 / 1000)
+    fixed = named("vid", "stay at 5").value(at("vid", FS8, FT, variances=(torch.full((8,), 2.0),)))
+    assert float(fixed) == pytest.approx(0.9044633114)
+    gaps = [((FS8[n] - FT[n]) ** 2).sum() for n in range(4)]
+    assert float(named("mgd", "Sum").value(at("mgd", FS8, FT))) == pytest.approx(float(sum(gaps)) / 4)
+
+    def rows(layer: torch.Tensor) -> torch.Tensor:
+        grams = layer.flatten(2) @ layer.flatten(2).transpose(1, 2)
+        return grams / grams.norm(dim=2, keepdim=True)
+
+    both_sides = at("ickd", rows(FS8), rows(FT))
+    assert float(FORMS["ickd"][0].value(both_sides)) == pytest.approx(1.954420646)
+    assert float(FORMS["ickd"][1].value(both_sides)) == pytest.approx(1.954420646 / 4)
+
+
+def test_flows_graphs_and_neighbourhoods_written_out() -> None:
+    ours = fx((2, 3, 8, 8), 0.21, 0.2), fx((2, 5, 4, 4), 0.33, 0.4)
+    theirs = fx((2, 3, 8, 8), 0.47, 0.5), fx((2, 5, 4, 4), 0.59, 0.8)
+    flows = Compared(ours, theirs, Y[:2], {})
+    assert float(FORMS["fsp"][0].value(flows)) == pytest.approx(0.005127240614)
+
+    def flow(layers: tuple[torch.Tensor, ...]) -> numpy.ndarray:
+        pooled = torch.nn.functional.max_pool2d(layers[0], 2)
+        return torch.einsum("nixy,njxy->nij", pooled, layers[1]).numpy() / 16
+
+    apart = flow(ours) - flow(theirs)
+    assert float(named("fsp", "Maximum pooling, norms").value(flows)) == pytest.approx(
+        sum(numpy.linalg.norm(apart[n, :, j]) for n in range(2) for j in range(5)) / 2
+    )
+
+    def edges(layer: torch.Tensor) -> numpy.ndarray:
+        flat = layer.flatten(1).numpy()
+        squares = numpy.array([[((a - b) ** 2).sum() for b in flat] for a in flat])
+        return squares / squares.max()
+
+    maps = (FS, FS[:, :, :2]), (FT, FT[:, :, 1:])
+    graph = Compared((ZS, *maps[0]), (ZT, *maps[1]), Y, {"vertex": 0.1, "edge": 5.0, "transformation": 5.0})
+    s, t = ([edges(layer) for layer in side] for side in maps)
+    vertex = ((ZS - ZT) ** 2).mean().item()
+    change = (((s[0] - s[1]) ** 2).mean() - ((t[0] - t[1]) ** 2).mean()) ** 2
+    right = vertex + ((s[1] - t[1]) ** 2).mean() + change
+    assert float(named("irg", "whole batch").value(graph)) == pytest.approx(right)
+
+    near = Compared(maps[0], maps[1], Y, {"initial": 10.0})
+    first = float(FORMS["hkd"][0].value(near))
+    second = float(FORMS["hkd"][1].value(near))
+    alone = float(FORMS["hkd"][1].value(Compared(maps[0][1:], maps[1][1:], Y, {}))) / 100
+    assert (first - alone) / 10 == pytest.approx((second - alone) / 100)
+
+
+def test_slopes_times_slopes_do_not_see_the_layer_and_may_say_nothing() -> None:
+    slopes = fx((4, 6, 4, 4), 0.9, 0.4), fx((4, 8, 4, 4), 0.7, 0.1)
+    form = named("lwm", "Slopes times")
+
+    def on(features: torch.Tensor) -> float:
+        return float(form.value(Compared((features, slopes[0]), (FT, slopes[1]), Y, {})))
+
+    assert on(FS) == on(5.0 * FS.flip(0))
+    found = numpy.zeros((2, 4, 16))
+    for side, grown in enumerate(slopes):
+        weighted = numpy.einsum("nc,ncxy->nxy", grown.mean((2, 3)).numpy(), grown.numpy()).reshape(4, 16).clip(0)
+        found[side] = weighted / numpy.sqrt((weighted**2).sum(1, keepdims=True))
+    assert on(FS) == pytest.approx(numpy.abs(found[0] - found[1]).mean())
+    even = Compared((FS, torch.ones_like(FS)), (FT, torch.ones_like(FT)), Y, {})
+    assert "alike in all places" in form.refuses(even)
+    assert not form.refuses(Compared((FS, slopes[0]), (FT, slopes[1]), Y, {}))
+
+
+def test_the_authors_masks_only_halve() -> None:
+    method = METHODS["mlkd"](classes=1.0, masked=1.0)
+    assert method.masked == 1.0
+    strong = 3 * fx((4, 5), 1.3, 0.2), 4 * fx((4, 5), 1.7, 0.6)
+    compared = Compared((ZS, strong[0]), (ZT, strong[1]), Y, METHODS["mlkd"]().settings())
+    found = float(named("mlkd", "multiply means").value(compared))
+    right = torch.nn.functional.cross_entropy(strong[0], Y).item()
+    counted = (ZT.softmax(1).amax(1) <= ZT.softmax(1).amax(1).quantile(0.5)).double().mean().item()
+    named_classes = (ZT.softmax(1).sum(0) <= ZT.softmax(1).sum(0).quantile(0.5)).double().mean().item()
+    for heat in (2, 3, 4, 5, 6):
+        p, q = (side / heat for side in (ZS, ZT))
+        weak = heat**2 * torch.nn.functional.kl_div(p.log_softmax(1), q.softmax(1), reduction="batchmean").item()
+        p, q = p.softmax(1), q.softmax(1)
+        right += counted * (weak + ((p @ p.T - q @ q.T) ** 2).sum().item() / 4)
+        right += named_classes * ((p.T @ p - q.T @ q) ** 2).sum().item() / 5
+        p, q = (ZS, ZT) if heat in (2, 6) else strong
+        right += heat**2 * torch.nn.functional.kl_div(
+            (p / heat).log_softmax(1), (q / heat).softmax(1), reduction="batchmean"
+        ).item()  # fmt: skip
+    assert found == pytest.approx(right)
 
 
 def unit(rows: numpy.ndarray) -> numpy.ndarray:

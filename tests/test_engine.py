@@ -20,10 +20,11 @@ from kdcore.events import (
     Started,
     Step,
 )  # fmt: skip
+from kdcore.memory import TeacherMemory
 from kdcore.recipe import Recipe
 from kdcore.scoring import even_bias
 from kdcore.stage import Losses, set_stage
-from kdcore.training import PhaseRun, TeacherMemory
+from kdcore.training import PhaseRun
 
 SMALL = {
     "data": {"is": "digits", "train_size": 400},

@@ -30,8 +30,8 @@ def test_nothing_is_wrong_with_it_and_nothing_needless_in_it(experiment: Experim
 
 
 def test_they_have_names_and_recipes_of_their_own() -> None:
-    assert len({experiment.key for experiment in EXPERIMENTS}) == len(EXPERIMENTS) == 4
-    assert len({experiment.recipe.id for experiment in EXPERIMENTS}) == 4
+    assert len({experiment.key for experiment in EXPERIMENTS}) == len(EXPERIMENTS) == 5
+    assert len({experiment.recipe.id for experiment in EXPERIMENTS}) == 5
     assert all(experiment.watch.count(". ") == 0 and experiment.watch.endswith(".") for experiment in EXPERIMENTS)
 
 
@@ -43,6 +43,13 @@ def test_the_first_experiment_shows_a_clear_gain() -> None:
 def test_the_boundaries_experiment_shows_a_clear_gain() -> None:
     found = results(EXPERIMENTS[-1].recipe)
     assert found["student"]["test_accuracy"] - found["baseline"]["test_accuracy"] > 0.1
+
+
+def test_features_first_beats_the_student_alone_and_not_the_mix_as_its_text_says() -> None:
+    found = results(next(one for one in EXPERIMENTS if one.key == "features-first").recipe)
+    accuracy = {role: result["test_accuracy"] for role, result in found.items()}
+    assert accuracy["student"] - accuracy["baseline"] > 0.03
+    assert accuracy["mix"] > accuracy["student"]
 
 
 def test_reading_them_needs_no_torch() -> None:

@@ -11,16 +11,18 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
 import pytest
+import torch
 
 from kdcore.answer import answer_from_bytes
-from kdcore.events import Failed, Finished, Note, Step, Stopped
+from kdcore.events import Failed, Finished, Note, Started, Step, Stopped
 from kdcore.launch import AskError, Desk, LaunchError
-from kdcore.recipe import Part, Pick, Recipe
-from kdcore.runs import Shelf
+from kdcore.recipe import Parent, Part, Pick, Recipe
+from kdcore.runs import Run, Shelf
 from tests import story
 
 STORY = [sys.executable, "-P", str(Path(story.__file__))]
@@ -264,6 +266,51 @@ def test_the_real_workers_write_a_run_and_answer_about_it(shelf: Shelf) -> None:
                 break
     finally:
         desk.close()
+
+
+def test_a_killed_run_goes_on_under_its_own_id_and_ends_as_if_it_had_not_been(shelf: Shelf) -> None:
+    long = Recipe(student=Pick("mlp", {"width": 8}), training={"epochs": 700, "teacher_epochs": 1, "snapshot_every": 0})
+    desk = Desk(shelf, patience=60.0)
+    try:
+        run = shelf.run(desk.launch(long))
+        _until(lambda: (run.folder / "checkpoint.safetensors").exists(), seconds=120)
+        kill(run.holder())
+        _until(lambda: run.state() == "lost")
+        kept = run.checkpoint()
+        assert kept is not None
+        said = run.events()[0]
+        desk.go_on(run.id)
+        with pytest.raises(LaunchError, match="only one that was interrupted"):
+            desk.go_on(run.id)
+        _until(lambda: run.state() not in ("waiting", "running"), seconds=240)
+        events, _ = run.events()
+        assert isinstance(events[-1], Finished), events[-1]
+        assert run.checkpoint() is None
+        assert sum(isinstance(event, Started) for event in events) == 1
+        steps = [(event.phase, event.step) for event in events if isinstance(event, Step)]
+        assert len(steps) == len(set(steps)), "what was said after the checkpoint was taken back"
+        assert events[:50] == said[:50]
+        with pytest.raises(LaunchError, match="is finished"):
+            desk.go_on(run.id)
+        fork = replace(long, parent=Parent(run.id, "2-0"), training={"epochs": 1, "teacher_epochs": 1})
+        other = shelf.run(desk.launch(fork))
+        _until(lambda: other.state() not in ("waiting", "running"), seconds=60)
+        assert other.state() == "finished", other.events()[0][-1]
+        assert torch.equal(other.tensors("0-0")["role/teacher/head.weight"], _last(run, "role/teacher/head.weight"))
+        orphan = shelf.run(desk.launch(replace(fork, parent=Parent("0" * 16, "2-0"))))
+        _until(lambda: orphan.state() not in ("waiting", "running"), seconds=60)
+        assert "There is no run 0000000000000000 here" in orphan.history().failure
+    finally:
+        desk.close()
+
+
+def kill(pid: int | None) -> None:
+    assert pid is not None
+    psutil.Process(pid).kill()
+
+
+def _last(run: Run, name: str) -> torch.Tensor:
+    return next(found[name] for one in reversed(run.history().snapshots) if name in (found := run.tensors(one.name)))
 
 
 def _workers(shelf: Shelf, kind: str = "") -> list[psutil.Process]:

@@ -9,14 +9,16 @@ import plotly.graph_objects as go
 
 from app import theme
 from app.charts.scales import diverging, faint
-from kdcore.answer import Attribution
+from kdcore.answers.attribution import Attribution
+
+ANSWER = Attribution
 
 NAMES = {"teacher": "Teacher", "student": "Student", "baseline": "Student alone"}
 GAP, HEAD, TOP = 0.08, 0.30, 0.20
 """Space between two maps, above a row and above all, in widths of a map."""
 
 
-def draw(answer: Attribution, *, dark: bool, height: int = 472) -> go.Figure:
+def draw(answer: Attribution, *, dark: bool, height: int = 448) -> go.Figure:
     """The figure. Each map has its own strength: its strongest place has the strongest colour."""
     parts = [part for part in NAMES if part in answer.pictures]
     wide = (1 + GAP) * (1 + len(answer.methods)) - GAP

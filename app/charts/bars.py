@@ -8,7 +8,9 @@ import plotly.graph_objects as go
 
 from app import theme
 from app.charts.scales import faint
-from kdcore.answer import Bars
+from kdcore.answers.bars import Bars
+
+ANSWER = Bars
 
 
 def draw(answer: Bars, *, dark: bool) -> go.Figure:

@@ -11,7 +11,9 @@ import plotly.graph_objects as go
 from app import theme
 from app.charts.panels import NAMES, heading, named, spans, suffix
 from app.charts.scales import faint
-from kdcore.answer import Calibration
+from kdcore.answers.calibration import Calibration
+
+ANSWER = Calibration
 
 
 def scales(answers: Sequence[Calibration]) -> dict[str, list[float]]:

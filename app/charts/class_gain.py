@@ -10,7 +10,9 @@ import plotly.graph_objects as go
 from app import theme
 from app.charts.panels import NAMES, heading, spans, suffix
 from app.charts.scales import diverging
-from kdcore.answer import ClassGain
+from kdcore.answers.class_gain import ClassGain
+
+ANSWER = ClassGain
 
 WORDED = 12
 """Classes up to which cells carry their number."""

@@ -1,11 +1,11 @@
 """Draws DarkKnowledge: class-similarity matrices and one input's soft labels, with a temperature to drag.
 
-All temperatures are in the figure, so that dragging asks no server.
+All temperatures are in the figure, as steps of its slider, so that dragging asks no server.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy
@@ -14,18 +14,34 @@ import plotly.graph_objects as go
 from app import theme
 from app.charts.panels import FAMILY, NAMES, heading, named, spans, suffix
 from app.charts.pixels import address_of
-from kdcore.answer import DarkKnowledge
+from kdcore.answers.dark_knowledge import DarkKnowledge
+
+ANSWER = DarkKnowledge
 
 USUAL = 4.0
 MATRICES, LABELS = (0.42, 1.0), (0.0, 0.22)
 """Which part of the height each row of panels has."""
 
 
-def draw(answer: DarkKnowledge, *, dark: bool) -> go.Figure:
+Scales = dict[str, list[float]]
+
+
+def scales(answers: Sequence[DarkKnowledge]) -> Scales:
+    """Each temperature's number -> [least, greatest likeness, greatest soft label] over all answers."""
+    found: Scales = {}
+    for number in range(len(answers[-1].temperatures)):
+        ranges = [_ranges(answer, number) for answer in answers if number < len(answer.temperatures)]
+        lows, highs, tops = zip(*ranges, strict=True)
+        found[str(number)] = [min(lows), max(highs), max(tops)]
+    return found
+
+
+def draw(answer: DarkKnowledge, *, dark: bool, fixed: Scales | None = None) -> go.Figure:
     """The figure, at T = 4 at first where there is such a temperature."""
     figure = go.Figure()
+    ranges = fixed or scales([answer])
     names, parts = answer.class_names, list(answer.similarity)
-    frames = [_at(answer, number) for number in range(len(answer.temperatures))]
+    frames = [_at(answer, number, ranges[str(number)]) for number in range(len(answer.temperatures))]
     start = answer.temperatures.index(USUAL) if USUAL in answer.temperatures else 0
     first = frames[start]
     z, y = first["z"], first["y"]
@@ -80,14 +96,14 @@ def draw(answer: DarkKnowledge, *, dark: bool) -> go.Figure:
             "source": address_of(answer.picture), "xref": "paper", "yref": "paper", "x": 0.0, "y": LABELS[1],
             "sizex": 0.075, "sizey": LABELS[1] - LABELS[0], "xanchor": "left", "yanchor": "top",
         }]  # fmt: skip
-    theme.dress(figure, dark=dark, height=550)
+    theme.dress(figure, dark=dark, height=480)
     figure.update_layout(
         **layout, barmode="group", font={"family": FAMILY}, annotations=first["annotations"],
         hovermode="closest", modebar={"bgcolor": "rgba(0,0,0,0)"},
-        margin={"l": 60, "r": 8, "t": 100, "b": 56},
+        margin={"l": 60, "r": 8, "t": 30, "b": 56},
         legend={"orientation": "h", "yanchor": "top", "y": -0.1, "x": 0.13},
         sliders=[{
-            "active": start, "x": 0.0, "y": 1.25, "yanchor": "top", "len": 0.5, "pad": {"t": 0, "b": 0},
+            "active": start, "x": 0.0, "y": 1.3, "yanchor": "top", "len": 0.5, "pad": {"t": 0, "b": 0},
             "currentvalue": {"prefix": "Temperature T = ", "xanchor": "left"}, "ticklen": 0, "minorticklen": 0,
             "steps": [
                 {
@@ -104,13 +120,18 @@ def draw(answer: DarkKnowledge, *, dark: bool) -> go.Figure:
     return figure
 
 
-def _at(answer: DarkKnowledge, number: int) -> dict[str, Any]:
+def _ranges(answer: DarkKnowledge, number: int) -> tuple[float, float, float]:
+    """(least, greatest likeness beside the diagonal, greatest soft label) at a temperature, over all networks."""
+    off = ~numpy.eye(len(answer.class_names), dtype=bool)
+    beside = numpy.concatenate([matrices[number][off] for matrices in answer.similarity.values()])
+    return float(beside.min()), float(beside.max()), max(float(soft[number].max()) for soft in answer.soft.values())
+
+
+def _at(answer: DarkKnowledge, number: int, ranges: list[float]) -> dict[str, Any]:
     """What each trace shows at a temperature, matrices first, and the headings."""
     parts, names = list(answer.similarity), answer.class_names
-    off = ~numpy.eye(len(names), dtype=bool)
     matrices = {part: answer.similarity[part][number] for part in parts}
-    beside = numpy.concatenate([matrix[off] for matrix in matrices.values()])
-    low, high = float(beside.min()), max(float(beside.max()), float(beside.min()) + 1e-6)
+    low, high = ranges[0], max(ranges[1], ranges[0] + 1e-6)
     z = [
         [[None if row == column else float(f"{v:.4g}") for column, v in enumerate(line)] for row, line in enumerate(m)]
         for m in matrices.values()
@@ -127,7 +148,7 @@ def _at(answer: DarkKnowledge, number: int) -> dict[str, Any]:
         "z": [*z, *([None] * len(parts))], "y": [*([names] * len(parts)), *bars],
         "zmin": [*([low] * len(parts)), *([None] * len(parts))],
         "zmax": [*([high] * len(parts)), *([None] * len(parts))],
-        "annotations": texts, "range": [0.0, 1.1 * max(max(values) for values in bars)],
+        "annotations": texts, "range": [0.0, 1.1 * ranges[2]],
     }  # fmt: skip
 
 

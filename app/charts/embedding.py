@@ -11,16 +11,42 @@ import plotly.graph_objects as go
 from app import theme
 from app.charts.panels import FAMILY, NAMES, heading, named, spans, suffix
 from app.charts.plane import CLASSES
-from kdcore.answer import Embedding
+from kdcore.answers.embedding import Embedding
+
+ANSWER = Embedding
 
 SYMBOLS = ("circle", "diamond", "square", "triangle-up", "cross", "x")
 MOST_NAMED = 30
 """Classes up to which each is written at its middle."""
 
 
-def draw(answer: Embedding, *, dark: bool, chosen: Sequence[int] = ()) -> go.Figure:
-    """The figure; `chosen` rows are ringed in every panel. Trace n is panel n, point i row i."""
+Scales = dict[str, list[list[float]]]
+
+
+def scales(answers: Sequence[Embedding]) -> Scales:
+    """The teacher's plane of the last answer, on which all are laid, and the ranges of both axes over all answers."""
+    reference = answers[-1].places["teacher"]
+    laid = [places for answer in answers for places in _laid(answer, reference).values()]
+    every = numpy.concatenate(laid)
+    room = 0.05 * (every.max(axis=0) - every.min(axis=0))
+    room[room == 0] = 1.0
+    # Outwards to a tenth: a film that grows then seldom changes its axes.
+    low, high = numpy.floor(10 * (every.min(axis=0) - room)) / 10, numpy.ceil(10 * (every.max(axis=0) + room)) / 10
+    return {
+        "teacher": [[round(float(value), 4) for value in place] for place in reference],
+        "ranges": [[float(low[column]), float(high[column])] for column in (0, 1)],
+    }
+
+
+def draw(answer: Embedding, *, dark: bool, fixed: Scales | None = None) -> go.Figure:
+    """The figure: trace n is panel n, point i row i; its `layout.meta["panels"]` says how many panels there are.
+
+    All networks' planes are turned and mirrored to lie on the teacher's of the film's last moment, so that points move
+    as little as the networks do.
+    """
     figure = go.Figure()
+    fixed = fixed or scales([answer])
+    laid = _laid(answer, numpy.array(fixed["teacher"]))
     ink = theme.INK["dark" if dark else "light"]
     paper = "#0e1117" if dark else "#ffffff"
     labels, names = answer.labels.tolist(), answer.class_names
@@ -28,9 +54,9 @@ def draw(answer: Embedding, *, dark: bool, chosen: Sequence[int] = ()) -> go.Fig
     symbols = [SYMBOLS[label // len(CLASSES) % len(SYMBOLS)] for label in labels]
     texts: list[dict[str, Any]] = []
     layout: dict[str, Any] = {}
-    parts = list(answer.places)
+    parts = list(laid)
     for number, (part, (left, right)) in enumerate(zip(parts, spans(len(parts), space=0.025), strict=True)):
-        axis, places = suffix(number), answer.places[part]
+        axis, places = suffix(number), laid[part]
         wrong = answer.said[part] != answer.labels
         said = [names[label] for label in answer.said[part].tolist()]
         figure.add_trace(
@@ -38,17 +64,19 @@ def draw(answer: Embedding, *, dark: bool, chosen: Sequence[int] = ()) -> go.Fig
                 x=places[:, 0], y=places[:, 1], mode="markers", name=NAMES[part], xaxis=f"x{axis}", yaxis=f"y{axis}",
                 marker={
                     "color": colours, "symbol": symbols, "size": 7, "opacity": 0.9,
-                    "line": {"width": numpy.where(wrong, 1.6, 0.0), "color": ink},
+                    "line": {"width": numpy.where(wrong, 1.6, 0.0).astype(numpy.float32), "color": ink},
                 },
-                customdata=[[n, names[label], s] for n, label, s in zip(answer.numbers, labels, said, strict=True)],
-                hovertemplate="test input %{customdata[0]}: a %{customdata[1]}, named %{customdata[2]}"
-                "<extra>" + NAMES[part] + "</extra>",
-                selected={"marker": {"opacity": 0.9}}, unselected={"marker": {"opacity": 0.9}},
+                text=[
+                    f"test input {number}: a {names[label]}, named {name}"
+                    for number, label, name in zip(answer.numbers, labels, said, strict=True)
+                ],
+                hovertemplate="%{text}<extra>" + NAMES[part] + "</extra>",
+                selected={"marker": {"opacity": 1.0}}, unselected={"marker": {"opacity": 0.12}},
             )
         )  # fmt: skip
         layout |= {
             f"{letter}axis{axis}": {
-                "range": _range(answer, column), "showticklabels": False, "showgrid": False, "zeroline": False,
+                "range": fixed["ranges"][column], "showticklabels": False, "showgrid": False, "zeroline": False,
                 "anchor": f"{other}{axis}", **({"domain": [left, right]} if letter == "x" else {}),
                 "title": {"text": f"{answer.way} {column + 1}" if letter == "x" or number == 0 else "", "standoff": 4},
                 "showline": True, "mirror": True,
@@ -65,30 +93,24 @@ def draw(answer: Embedding, *, dark: bool, chosen: Sequence[int] = ()) -> go.Fig
                     "yref": f"y{axis}", "showarrow": False, "font": {"size": 13, "color": ink}, "bgcolor": paper,
                     "borderpad": 1, "opacity": 0.85, "captureevents": False,
                 })  # fmt: skip
-    for number, part in enumerate(parts if chosen else []):
-        places = answer.places[part][list(chosen)]
-        figure.add_trace(
-            go.Scatter(
-                x=places[:, 0], y=places[:, 1], mode="markers", hoverinfo="skip", name="chosen",
-                xaxis=f"x{suffix(number)}", yaxis=f"y{suffix(number)}",
-                marker={"symbol": "circle-open", "size": 15, "color": ink, "line": {"width": 2}},
-            )
-        )  # fmt: skip
     theme.dress(figure, dark=dark, height=430)
     figure.update_layout(
-        **layout, annotations=texts, font={"family": FAMILY}, showlegend=False, hovermode="closest", dragmode="select",
-        modebar={"bgcolor": "rgba(0,0,0,0)"},
+        **layout, annotations=texts, font={"family": FAMILY}, showlegend=False, hovermode="closest",
+        dragmode="lasso", modebar={"bgcolor": "rgba(0,0,0,0)"}, meta={"panels": len(parts)},
         margin={"l": 30, "r": 8, "t": 30, "b": 34},
     )  # fmt: skip
     return figure
 
 
-def _range(answer: Embedding, column: int) -> list[float]:
-    """Of all panels: they have one scale."""
-    values = numpy.concatenate([places[:, column] for places in answer.places.values()])
-    low, high = float(values.min()), float(values.max())
-    room = 0.05 * (high - low) or 1.0
-    return [low - room, high + room]
+def _laid(answer: Embedding, reference: numpy.ndarray) -> dict[str, numpy.ndarray]:
+    """part -> (N, 2) float32: turned and mirrored to lie on the reference (orthogonal Procrustes)."""
+    found = {}
+    for part, places in answer.places.items():
+        if len(places) == len(reference):
+            left, _, right = numpy.linalg.svd(places.T.astype(float) @ reference)
+            places = places @ (left @ right)
+        found[part] = places.astype(numpy.float32)
+    return found
 
 
 def rows(answer: Embedding) -> Iterator[tuple[object, ...]]:

@@ -9,15 +9,19 @@ import plotly.graph_objects as go
 from app import theme
 from app.charts.panels import NAMES, heading
 from app.charts.scales import faint
-from kdcore.answer import Fidelity
+from kdcore.answers.fidelity import Fidelity
+
+ANSWER = Fidelity
 
 OUTCOMES = ("both right", "only this one right", "only the teacher right", "neither right")
-SPANS = ((0.0, 0.5), (0.58, 0.76), (0.84, 1.0))
+SPANS = ((0.0, 0.44), (0.51, 0.79), (0.86, 1.0))
+WAYS = ("KL(teacher ‖ it)", "KL(it ‖ teacher)")
 
 
 def scales(answers: Sequence[Fidelity]) -> dict[str, list[float]]:
     """The range of the distance over all answers."""
-    return {"divergence": [0.0, 1.15 * max(float(v.max()) for a in answers for v in a.divergence.values()) or 1.0]}
+    most = max(float(v.max()) for a in answers for way in (a.divergence, a.reverse) for v in way.values())
+    return {"divergence": [0.0, 1.15 * most or 1.0]}
 
 
 def draw(answer: Fidelity, *, dark: bool, fixed: dict[str, list[float]] | None = None) -> go.Figure:
@@ -36,9 +40,10 @@ def draw(answer: Fidelity, *, dark: bool, fixed: dict[str, list[float]] | None =
     for part, values in answer.divergence.items():
         figure.add_trace(
             go.Bar(
-                x=["test", "training"], y=values, name=NAMES[part], marker_color=theme.COLOURS[part], legendgroup=part,
-                offsetgroup=part, showlegend=False, text=[f"{v:.2f}" for v in values], textposition="outside",
-                cliponaxis=False, xaxis="x2", yaxis="y2",
+                x=[[WAYS[0], WAYS[0], WAYS[1], WAYS[1]], ["test", "training"] * 2], y=[*values, *answer.reverse[part]],
+                name=NAMES[part], marker_color=theme.COLOURS[part], legendgroup=part, offsetgroup=part,
+                showlegend=False, text=[f"{v:.2f}" for v in (*values, *answer.reverse[part])], textposition="outside",
+                textangle=0, constraintext="none", cliponaxis=False, xaxis="x2", yaxis="y2",
                 hovertemplate="%{x}: %{y:.3f} nats<extra>" + NAMES[part] + "</extra>",
             )
         )  # fmt: skip
@@ -69,14 +74,14 @@ def draw(answer: Fidelity, *, dark: bool, fixed: dict[str, list[float]] | None =
         barmode="group", bargap=0.3, margin={"l": 56, "r": 8, "t": 34, "b": 100},
         xaxis={"domain": SPANS[0], "type": "category"},
         yaxis={"range": [0, 1.08], "tickformat": ".0%", "title": "share with the teacher's answer"},
-        xaxis2={"domain": SPANS[1], "type": "category", "anchor": "y2"},
+        xaxis2={"domain": SPANS[1], "type": "multicategory", "anchor": "y2", "dividercolor": faint(dark=dark)},
         yaxis2={"range": [0, top], "anchor": "x2", "title": {"text": "nats", "standoff": 4}},
         xaxis3={"domain": SPANS[2], "type": "category", "anchor": "y3"},
         yaxis3={"range": [0, 1.0], "tickformat": ".0%", "anchor": "x3"},
         legend={**legend, "x": 0}, legend2={**legend, "x": 0.58},
         annotations=[
             heading("Answers as the teacher does: more is closer", SPANS[0][0]),
-            heading("KL(teacher ‖ it): less is closer", SPANS[1][0]),
+            heading("Distance of the probabilities: less is closer", SPANS[1][0]),
             heading(f"Who is right ({answer.groups[0]})", SPANS[2][0]),
         ],
     )  # fmt: skip
@@ -89,9 +94,10 @@ def rows(answer: Fidelity) -> Iterator[tuple[object, ...]]:
     for part, values in answer.agreement.items():
         for name, value, count in zip(answer.groups, values, answer.counts, strict=True):
             yield NAMES[part], "agreement", name, f"{value:.6g}" if count else "", count
-    for part, values in answer.divergence.items():
-        for place, value in enumerate(values):
-            yield NAMES[part], "KL in nats", answer.groups[place], f"{value:.6g}", answer.counts[place]
+    for way, apart in zip(WAYS, (answer.divergence, answer.reverse), strict=True):
+        for part, values in apart.items():
+            for place, value in enumerate(values):
+                yield NAMES[part], f"{way} in nats", answer.groups[place], f"{value:.6g}", answer.counts[place]
     for part, values in answer.wins.items():
         for outcome, value in zip(OUTCOMES, values, strict=True):
             yield NAMES[part], outcome, answer.groups[0], int(value), answer.counts[0]

@@ -10,8 +10,10 @@ import plotly.graph_objects as go
 
 from app import theme
 from app.charts.scales import faint
-from kdcore.answer import Forms
+from kdcore.answers.forms import Forms
 from kdcore.form import Form
+
+ANSWER = Forms
 
 COLOURS = {"ours": theme.COLOURS["student"], "same": theme.CATEGORICAL[2], "another": theme.CATEGORICAL[3]}
 SAYS = {"ours": "ours", "same": "our direction, another length", "another": "another function"}
@@ -61,6 +63,7 @@ def draw(answer: Forms, forms: Sequence[Form], *, dark: bool) -> go.Figure:
         xaxis={
             "type": "log", "title": {"text": "gradient on the student ÷ ours"}, "tickformat": "~g",
             "range": [math.log10(low), math.log10(high)],
+            **({"dtick": "D2"} if high < 1e3 * low else {}),  # 1, 2, 5: every digit overlaps on a short axis
         },
         yaxis={
             "autorange": "reversed", "categoryorder": "array",

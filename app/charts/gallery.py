@@ -12,7 +12,9 @@ import numpy
 from PIL import Image
 
 from app import theme
-from kdcore.answer import Gallery
+from kdcore.answers.gallery import Gallery
+
+ANSWER = Gallery
 
 NAMES = {"teacher": "Teacher", "student": "Student", "baseline": "Student alone"}
 CLASSES = 12
@@ -62,8 +64,8 @@ def rows(answer: Gallery) -> Iterator[tuple[object, ...]]:
             said = int(logits[number].argmax())
             yield (
                 answer.split,
-                place,
-                answer.class_names[int(answer.truth[number])],
+                place if place >= 0 else "your own",
+                _truth(answer, number),
                 NAMES[part].lower(),
                 answer.class_names[said],
                 f"{chances[number, said]:.6g}",
@@ -77,7 +79,8 @@ def _card(answer: Gallery, number: int, chances: dict[str, numpy.ndarray]) -> di
     said = {part: int(found[number].argmax()) for part, found in chances.items()}
     sure = {part: theme.percent(float(found[number, said[part]]), of=50) for part, found in chances.items()}
     told = ", ".join(f"{NAMES[part].lower()} {words[said[part]]} ({sure[part]})" for part in NAMES if part in said)
-    place, truth, divergence = answer.places[number], words[int(answer.truth[number])], float(answer.divergence[number])
+    place, divergence = answer.places[number], float(answer.divergence[number])
+    named = f"Picture {place}, truth {_truth(answer, number)}" if place >= 0 else "Your picture"
     likely = numpy.max([softmax(logits[number], WARM) for logits in answer.logits.values()], axis=0)
     classes = sorted(numpy.argsort(-likely, kind="stable")[:CLASSES].tolist())
     return {
@@ -85,12 +88,18 @@ def _card(answer: Gallery, number: int, chances: dict[str, numpy.ndarray]) -> di
         "picture": png(answer.pictures[number]),
         "said": said,
         "measure": f"KL {divergence:.2f}",
-        "about": f"Picture {place}, truth {truth}: {told}. KL {divergence:.2f} nats.",
+        "about": f"{named}: {told}. KL {divergence:.2f} nats.",
         "logits": {
             part: [round(float(value), 4) for value in logits[number]] for part, logits in answer.logits.items()
         },
         "classes": classes,
     }
+
+
+def _truth(answer: Gallery, number: int) -> str:
+    """The picture's class, "unknown" where nobody told it."""
+    label = int(answer.truth[number])
+    return answer.class_names[label] if label >= 0 else "unknown"
 
 
 def png(picture: numpy.ndarray) -> str:

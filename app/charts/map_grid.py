@@ -9,7 +9,9 @@ import plotly.graph_objects as go
 
 from app import theme
 from app.charts.scales import diverging, faint
-from kdcore.answer import MapGrid
+from kdcore.answers.map_grid import MapGrid
+
+ANSWER = MapGrid
 
 GAP = 0.06
 """Space between two maps, in widths of a map."""

@@ -9,7 +9,9 @@ import plotly.graph_objects as go
 
 from app import theme
 from app.charts.scales import diverging
-from kdcore.answer import Matrix
+from kdcore.answers.matrix import Matrix
+
+ANSWER = Matrix
 
 Scales = dict[str, list[float]]
 
@@ -36,7 +38,8 @@ def draw(answer: Matrix, *, dark: bool, fixed: Scales | None = None) -> go.Figur
     figure = go.Figure()
     count = len(answer.panels)
     shared = not answer.centre and len({tuple(ranges[title]) for title in answer.panels}) == 1
-    space = 0.12 if shared else 0.2
+    narrow = shared and count > 2
+    space = 0.03 if narrow else 0.12 if shared else 0.2
     each = (1 - space * (count - 1)) / count
     texts = []
     for number, (title, values) in enumerate(answer.panels.items()):
@@ -61,7 +64,8 @@ def draw(answer: Matrix, *, dark: bool, fixed: Scales | None = None) -> go.Figur
                     "showgrid": False,
                 },
                 f"yaxis{suffix}": {
-                    "title": {"text": answer.row_axis},
+                    "title": {"text": answer.row_axis if number == 0 or not narrow else ""},
+                    "showticklabels": number == 0 or not narrow,
                     "anchor": f"x{suffix}",
                     "type": "category",
                     "autorange": "reversed",
@@ -118,6 +122,25 @@ def draw(answer: Matrix, *, dark: bool, fixed: Scales | None = None) -> go.Figur
     height = 150 + (74 if answer.spread else 48) * min(8, max(2, len(answer.rows)))
     figure.update_layout(annotations=texts, margin={"l": 90, "r": 90, "t": 52, "b": 60}, height=height)
     return figure
+
+
+def marks(answer: Matrix, field: tuple[int, int]) -> dict[str, list[dict[str, object]]]:
+    """Layout with a frame around the (row, column) in every panel; without one where there is no such field."""
+    row, column = field
+    if row >= len(answer.rows) or column >= len(answer.columns):
+        return {"shapes": []}
+    frames: list[dict[str, object]] = []
+    for number in range(len(answer.panels)):
+        suffix = "" if number == 0 else str(number + 1)
+        for colour, width in ((theme.INK["light"], 6), ("#ffffff", 2.5)):  # shows on every colour, in light and dark
+            frames.append(
+                {
+                    "type": "rect", "xref": f"x{suffix}", "yref": f"y{suffix}", "layer": "above",
+                    "x0": column - 0.46, "x1": column + 0.46, "y0": row - 0.46, "y1": row + 0.46,
+                    "line": {"color": colour, "width": width},
+                }
+            )  # fmt: skip
+    return {"shapes": frames}
 
 
 def rows(answer: Matrix) -> Iterator[tuple[object, ...]]:

@@ -6,32 +6,46 @@ from collections.abc import Iterator
 
 import numpy
 import plotly.graph_objects as go
+from scipy.ndimage import distance_transform_edt
 
 from app import theme
+from app.charts.pixels import address_of
 from app.charts.scales import faint, shade
-from kdcore.answer import Plane
+from kdcore.answers.plane import Plane
+
+ANSWER = Plane
 
 NAMES = {"teacher": "Teacher", "student": "Student", "baseline": "Student alone"}
-CLASSES = ("#0f9d77", "#a566c4", "#b58900", "#3aa3a8", "#d14b6f", "#7a8b2d", "#8a6d5b", "#5b6abf")
+CLASSES = ("#0f9d77", "#a566c4", "#b58900", "#3aa3a8", "#d14b6f", "#7a8b2d", "#8a6d5b", "#5b6abf", "#e05ad6", "#1b6e3c")
 """Of the classes: none is the colour of a teacher or a student."""
+SIGNS = {"light": ((0.0, "#0b5d4a"), (0.5, "#7cc7b0"), (1.0, "#f4fbf8")),
+         "dark": ((0.0, "#0d1f1b"), (0.5, "#1f7a64"), (1.0, "#9be8d2"))}  # fmt: skip
+"""From half of the neurons switched as in the teacher, or fewer, to all of them: the lighter, the more."""
+LEAST_LABELLED = 0.04
+"""Share of the plane that a region of decisions covers at least, where its class is written into it."""
+THUMBNAIL = 0.15
+"""Side of a picture beside its place, in widths of the plane."""
 RADIUS = 0.0075
 """Of a point, in widths of the plane."""
 
 
 def draw(answer: Plane, *, dark: bool) -> go.Figure:
     """The figure. Its `layout.meta["aspect"]` is the height of the plot over its width at which both axes are equal."""
-    figure = go.Figure()
+    traces: list[object] = []
+    layout: dict[str, object] = {"template": theme.template(dark=dark)}  # one layout at the end: each update costs much
     parts = list(answer.decisions)
     count = len(parts)
     each, space = (1 - 0.04 * (count - 1)) / count, 0.04
     texts = []
-    colours = [CLASSES[number % len(CLASSES)] for number in range(len(answer.class_names))]
+    colours = class_colours(len(answer.class_names))
+    pictures: list[dict[str, object]] = []
+    there = {int(label) for label in answer.labels}
     for number, part in enumerate(parts):
         suffix = "" if number == 0 else str(number + 1)
         axes = {"xaxis": f"x{suffix}", "yaxis": f"y{suffix}"}
         left = number * (each + space)
         span_x, span_y = ([float(axis[0]), float(axis[-1])] for axis in (answer.x, answer.y))
-        figure.update_layout(
+        layout.update(
             {
                 f"xaxis{suffix}": {
                     "domain": [left, left + each],
@@ -53,23 +67,26 @@ def draw(answer: Plane, *, dark: bool) -> go.Figure:
                 },
             }
         )
-        figure.add_trace(
-            go.Heatmap(
-                x=answer.x,
-                y=answer.y,
-                z=answer.decisions[part],
-                zmin=0,
-                zmax=max(1, len(colours) - 1),
-                colorscale=_steps(colours),
-                opacity=0.38 if dark else 0.3,
-                showscale=False,
-                name="decides",
-                hoverinfo="skip",
-                **axes,
+        if part in answer.signs:
+            traces.append(_equal_signs(answer, part, axes=axes, dark=dark, bar=part == next(iter(answer.signs))))
+        else:
+            traces.append(
+                go.Heatmap(
+                    x=answer.x,
+                    y=answer.y,
+                    z=answer.decisions[part],
+                    zmin=0,
+                    zmax=max(1, len(colours) - 1),
+                    colorscale=_steps(colours),
+                    opacity=0.38 if dark else 0.3,
+                    showscale=False,
+                    name="decides",
+                    hoverinfo="skip",
+                    **axes,
+                )
             )
-        )
-        if part in answer.disagreement:
-            figure.add_trace(
+        if part in answer.disagreement and part not in answer.signs:
+            traces.append(
                 go.Heatmap(
                     x=answer.x,
                     y=answer.y,
@@ -84,8 +101,10 @@ def draw(answer: Plane, *, dark: bool) -> go.Figure:
                 )
             )
         for label, colour in enumerate(colours):
+            if len(answer.pictures) and label not in there:
+                continue
             x, y = dots(answer.points[answer.labels == label], answer)
-            figure.add_trace(
+            traces.append(
                 go.Scatter(
                     x=x,
                     y=y,
@@ -95,13 +114,13 @@ def draw(answer: Plane, *, dark: bool) -> go.Figure:
                     line={"width": 0.7, "color": theme.INK["dark" if dark else "light"], "simplify": False},
                     name=answer.class_names[label],
                     legendgroup=f"class {label}",
-                    showlegend=number == 0,
+                    showlegend=number == 0 and not len(answer.pictures),
                     hoverinfo="skip",
                     **axes,
                 )
             )
         lines = answer.lines[part]
-        figure.add_trace(
+        traces.append(
             go.Scatter(
                 x=lines[:, 0],
                 y=lines[:, 1],
@@ -114,7 +133,18 @@ def draw(answer: Plane, *, dark: bool) -> go.Figure:
                 **axes,
             )
         )
+        if len(answer.pictures):
+            ink = theme.INK["dark" if dark else "light"]
+            found, images = _places(answer, axes, ink=ink)
+            texts += found
+            pictures += images
+            if part not in answer.signs:
+                texts += _regions(answer, part, axes, ink=ink)
         agrees = f": as the teacher on {theme.percent(answer.agreement[part])}" if part in answer.agreement else ""
+        if agrees and answer.agreement_of != "test points":
+            agrees += f" of {answer.agreement_of}"
+        if part in answer.signs:
+            agrees = f": {theme.percent(answer.signs_mean[part])} of signs as in the teacher"
         texts.append(
             {
                 "text": f"<b><span style='color:{theme.COLOURS[part]}'>{NAMES[part]}</span></b>{agrees}"
@@ -130,7 +160,7 @@ def draw(answer: Plane, *, dark: bool) -> go.Figure:
                 "font": {"size": 13},
             }
         )
-    figure.add_trace(
+    traces.append(
         go.Scatter(
             x=[None],
             y=[None],
@@ -139,8 +169,8 @@ def draw(answer: Plane, *, dark: bool) -> go.Figure:
             line={"width": 1.5, "color": faint(dark=dark, strong=True)},
         )
     )
-    if answer.disagreement:
-        figure.add_trace(
+    if answer.disagreement and not answer.signs:
+        traces.append(
             go.Scatter(
                 x=[None],
                 y=[None],
@@ -149,17 +179,111 @@ def draw(answer: Plane, *, dark: bool) -> go.Figure:
                 marker={"size": 12, "symbol": "square", "color": shade(dark=dark)},
             )
         )
-    theme.dress(figure, dark=dark)
     ratio = float((answer.y[-1] - answer.y[0]) / (answer.x[-1] - answer.x[0]))
-    figure.update_layout(
-        annotations=texts,
-        margin={"l": 52, "r": 8, "t": 44, "b": 72},
-        height=520,
-        hovermode="closest",
-        meta={"aspect": min(1.2, max(0.4, ratio)) * each},
-        legend={"orientation": "h", "y": -0.13, "x": 0, "yanchor": "top"},
+    layout |= {
+        "annotations": texts,
+        "images": pictures,
+        "margin": {"l": 52, "r": 110 if answer.signs else 8, "t": 44, "b": 72},
+        "height": 520,
+        "hovermode": "closest",
+        "meta": {"aspect": min(1.2, max(0.4, ratio)) * each},
+        "legend": {"orientation": "h", "y": -0.13, "x": 0, "yanchor": "top"},
+    }
+    return go.Figure(traces, layout)
+
+
+def class_colours(count: int) -> list[str]:
+    """A colour for each of so many classes, in their order; from the eleventh on they come again."""
+    return [CLASSES[number % len(CLASSES)] for number in range(count)]
+
+
+def _equal_signs(answer: Plane, part: str, *, axes: dict[str, str], dark: bool, bar: bool) -> go.Heatmap:
+    """The share of equal signs over the plane, light where it is high; one scale stands for all networks."""
+    return go.Heatmap(
+        x=answer.x,
+        y=answer.y,
+        z=answer.signs[part],
+        zmin=0.5,
+        zmax=1.0,
+        colorscale=[list(step) for step in SIGNS["dark" if dark else "light"]],
+        showscale=bar,
+        colorbar={
+            "title": {"text": "neurons switched as in the teacher", "side": "right"},
+            "thickness": 10,
+            "tickvals": [0.5, 0.6, 0.7, 0.8, 0.9, 1.0],
+            "ticktext": ["50 % or less", "60 %", "70 %", "80 %", "90 %", "100 %"],
+            "outlinewidth": 0,
+            "x": 1.005,
+        },
+        name="switched as in the teacher",
+        hovertemplate="%{z:.0%} of neurons as in the teacher<extra>" + NAMES[part] + "</extra>",
+        **axes,
     )
-    return figure
+
+
+def _places(
+    answer: Plane, axes: dict[str, str], *, ink: str
+) -> tuple[list[dict[str, object]], list[dict[str, object]]]:
+    """The three pictures in a panel: their names and the pictures themselves, each outside of its corner."""
+    texts: list[dict[str, object]] = []
+    images: list[dict[str, object]] = []
+    width = float(answer.x[-1] - answer.x[0])
+    centre = answer.points.mean(axis=0)
+    behind = "rgba(255,255,255,0.6)" if ink == theme.INK["light"] else "rgba(0,0,0,0.5)"
+    for (x, y), picture, name in zip(answer.points, answer.pictures, answer.picture_names, strict=True):
+        above = y > centre[1]
+        up = 1.0 if above else -1.0
+        across = numpy.clip(x, answer.x[0] + 0.6 * THUMBNAIL * width, answer.x[-1] - 0.6 * THUMBNAIL * width)
+        images.append(
+            {
+                "source": address_of(picture), "xref": axes["xaxis"], "yref": axes["yaxis"], "x": across,
+                "y": y + up * 0.025 * width, "sizex": THUMBNAIL * width, "sizey": THUMBNAIL * width,
+                "xanchor": "center", "yanchor": "bottom" if above else "top", "layer": "above",
+            }
+        )  # fmt: skip
+        texts.append(
+            {
+                "text": f"<b>{name}</b>", "xref": axes["xaxis"], "yref": axes["yaxis"], "x": across,
+                "y": y + up * (0.03 + THUMBNAIL) * width, "xanchor": "center",
+                "yanchor": "bottom" if above else "top", "showarrow": False, "font": {"size": 11, "color": ink},
+                "bgcolor": behind, "borderpad": 0,
+            }
+        )  # fmt: skip
+    return texts, images
+
+
+def _regions(answer: Plane, part: str, axes: dict[str, str], *, ink: str) -> list[dict[str, object]]:
+    """The name of the class in the widest place of each class's region that is large enough."""
+    found: list[dict[str, object]] = []
+    decided = answer.decisions[part]
+    free = _free(answer)
+    for label in numpy.unique(decided):
+        mine = decided == label
+        if mine.mean() < LEAST_LABELLED:
+            continue
+        inner = distance_transform_edt(numpy.pad(mine & free, 1))[1:-1, 1:-1]
+        row, column = numpy.unravel_index(int(inner.argmax()), inner.shape)
+        across = column / max(1, decided.shape[1] - 1)
+        found.append(
+            {
+                "text": f"<b>{answer.class_names[label]}</b>", "xref": axes["xaxis"], "yref": axes["yaxis"],
+                "x": float(answer.x[column]), "y": float(answer.y[row]), "showarrow": False,
+                "xanchor": "left" if across < 0.2 else "right" if across > 0.8 else "center",
+                "font": {"size": 13, "color": ink},
+            }
+        )  # fmt: skip
+    return found
+
+
+def _free(answer: Plane) -> numpy.ndarray:
+    """Where no picture lies, (H, W)."""
+    width = float(answer.x[-1] - answer.x[0])
+    free = numpy.ones((len(answer.y), len(answer.x)), dtype=bool)
+    for x, y in answer.points:
+        across = numpy.abs(answer.x - x) < 0.7 * THUMBNAIL * width
+        up = (answer.y - y) * (1.0 if y > answer.points[:, 1].mean() else -1.0)
+        free[numpy.ix_((up > -0.03 * width) & (up < (THUMBNAIL + 0.08) * width), across)] = False
+    return free
 
 
 def dots(points: numpy.ndarray, answer: Plane) -> tuple[numpy.ndarray, numpy.ndarray]:

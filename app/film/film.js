@@ -1,14 +1,17 @@
-// A film of figures: one Plotly node for the life of the page, each frame drawn by Plotly.react from data already here.
+// A film of figures: one Plotly node for the life of the page. What is dragged or played shows stills; at rest the
+// figure itself stands there, with hover and zoom.
 
 const PLAY_SECONDS = 8;        // a whole film takes about this long
 const QUICKEST = 120;          // ms between two frames at least
 const SLOWEST = 700;
+const SETTLE = 180;            // ms of rest after which a still makes way for the figure
+const TELL = 350;              // ms of rest after which the server hears of the epoch
 
 export default function (component) {
   const { data, parentElement } = component;
   let root = parentElement.querySelector(".kdlab-film");
   if (!root) root = build(parentElement);
-  root._kdlab.update(data, component.setTriggerValue);
+  root._kdlab.update(data, component);
   return () => root._kdlab.end();
 }
 
@@ -17,27 +20,6 @@ function element(tag, attributes = {}, ...children) {
   for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
   made.append(...children);
   return made;
-}
-
-function loadPlotly(address) {
-  if (window.Plotly) return Promise.resolve(window.Plotly);
-  if (!window._kdlabPlotly) {
-    // Fetched as text and run from a Blob: the type that the server gives static files then does not matter.
-    window._kdlabPlotly = fetch(new URL(address, document.baseURI))
-      .then((answer) => {
-        if (!answer.ok) throw new Error(`${answer.status} for ${address}`);
-        return answer.text();
-      })
-      .then((text) => new Promise((done, failed) => {
-        const url = URL.createObjectURL(new Blob([text], { type: "text/javascript" }));
-        const script = element("script", { src: url });
-        script.onload = () => { URL.revokeObjectURL(url); done(window.Plotly); };
-        script.onerror = () => failed(new Error("the drawing library does not run in this browser"));
-        document.head.append(script);
-      }));
-    window._kdlabPlotly.catch(() => { window._kdlabPlotly = null; });
-  }
-  return window._kdlabPlotly;
 }
 
 // A trace as Plotly takes it: heat maps come as one byte a value.
@@ -66,14 +48,24 @@ function build(parent) {
   const where = element("span", { class: "where" });
   const png = element("button", { type: "button", class: "png", "aria-label": "Download this frame as PNG" }, "PNG");
   const svg = element("button", { type: "button", class: "svg", "aria-label": "Download this frame as SVG" }, "SVG");
+  const lensName = element("span", { class: "lens-name" });
+  const lens = element("input", { type: "range", class: "lens", min: 0, max: 0, step: 1, value: 0 });
+  const degrees = element("span", { class: "degrees" });
+  const lensBar = element("div", { class: "bar lens-bar" }, lensName, degrees, lens);
+  lensBar.hidden = true;
   const coming = element("i");
   const line = element("div", { class: "coming", role: "progressbar", "aria-label": "Epochs computed" }, coming);
   const chart = element("div", { class: "chart wait", role: "img" }, "The picture is being drawn …");
+  const over = element("div", { class: "stills" });
   const root = element("div", { class: "kdlab-film", role: "group", "aria-label": "Film over the epochs" },
-    says, element("div", { class: "bar" }, play, slider, where, element("span", { class: "group" }, png, svg)), line, chart);
+    says, element("div", { class: "bar" }, play, slider, where, element("span", { class: "group" }, png, svg)), lensBar, line,
+    element("div", { class: "picture" }, chart, over));
   parent.append(root);
 
-  const view = { data: null, at: 0, name: "", last: true, timer: 0, ready: new Map(), drawn: false, queued: false, ended: false, listening: false, tell: null, stamp: "" };
+  const view = {
+    data: null, at: 0, lens: 0, timer: 0, ready: new Map(), drawn: "", queued: false, ended: false, listening: false,
+    touched: false, settling: 0, telling: 0, pressed: false, brushed: null, brushes: 0, say: () => {}, width: 0, colours: "",
+  };
 
   const draw = () => {
     if (view.queued || view.ended) return;
@@ -81,16 +73,65 @@ function build(parent) {
     requestAnimationFrame(() => { view.queued = false; paint(); });
   };
 
+  // A frame by its name and not its number, so that a film which grows keeps its stills.
+  const keyOf = (at, lensAt) => `${view.data.film.frames[at].name}/${lensAt}`;
+
   function traceOf(number) {
     if (!view.ready.has(number)) view.ready.set(number, unpacked(view.data.film.traces[number]));
     return view.ready.get(number);
   }
 
-  function paint() {
-    if (!view.data || view.ended || !root.isConnected) return;
+  function figureOf(at, lensAt) {
+    const { film } = view.data;
+    const frame = film.frames[at];
+    const { traces, texts, axes } = (frame.lenses && frame.lenses[lensAt]) || frame;
+    const width = root.clientWidth || 800;
+    const { margin, meta, height } = film.layout;
+    const tall = meta && meta.aspect ? margin.t + margin.b + (width - margin.l - margin.r) * meta.aspect : height;
+    const style = getComputedStyle(root);
+    const layout = {
+      ...film.layout, annotations: texts, width, height: Math.min(1100, Math.max(240, tall)), uirevision: view.data.about,
+      font: { ...(film.layout.font || {}), family: style.fontFamily, color: style.color },
+    };
+    for (const [name, range] of Object.entries(axes || {})) layout[name] = { ...layout[name], range };
+    // The outline drawn around points would stay where it is while the points move on.
+    if (view.data.brush) Object.assign(layout, { selections: [], selectionrevision: view.brushes });
+    const panels = view.data.brush && meta ? meta.panels : 0;
+    const chosen = view.brushed || (view.data.standing.length ? view.data.standing : null);
+    return {
+      layout,
+      traces: traces.map((number, place) => (place < panels ? { ...traceOf(number), selectedpoints: chosen } : traceOf(number))),
+    };
+  }
+
+  const stills = stillsOf(root, over, {
+    async draw(stage, key) {
+      const [name, lensAt] = key.split("/");
+      const at = view.data.film.frames.findIndex((frame) => frame.name === name);
+      const { traces, layout } = figureOf(at, Number(lensAt));
+      const now = chart._fullLayout || {};
+      if (view.touched) {
+        // What whoever looks has zoomed into or hidden in the legend.
+        for (const axis of Object.keys(layout).filter((one) => /^[xy]axis\d*$/.test(one))) {
+          if (now[axis] && !now[axis].autorange) layout[axis] = { ...layout[axis], range: [...now[axis].range], autorange: false };
+        }
+      }
+      const off = (chart._fullData || []).map((trace) => trace.visible);
+      await window.Plotly.react(stage, traces.map((trace, place) => (off[place] === "legendonly" ? { ...trace, visible: "legendonly" } : trace)), layout, { staticPlot: true });
+    },
+    wanted() {
+      if (!view.data || !view.drawn) return [];
+      const frames = view.data.film.frames;
+      if (frames.length < 2 && !view.data.film.lens) return [];
+      const near = frames.map((_, at) => at).sort((a, b) => Math.abs(a - view.at) - Math.abs(b - view.at));
+      const lenses = view.data.film.lens ? view.data.film.lens.values.map((_, at) => at) : [0];
+      return [...near.map((at) => keyOf(at, view.lens)), ...lenses.map((at) => keyOf(view.at, at))];
+    },
+  });
+
+  function tell() {
     const { film, done, total } = view.data;
     const frame = film.frames[view.at];
-    if (!frame) return;
     says.textContent = frame.says;
     slider.max = film.frames.length - 1;
     slider.value = view.at;
@@ -100,73 +141,187 @@ function build(parent) {
     line.style.visibility = done < total ? "visible" : "hidden";
     coming.style.width = `${(100 * done) / Math.max(1, total)}%`;
     play.textContent = view.timer ? "❚❚ Hold" : "▶ Play";
+    lensBar.hidden = !film.lens;
+    if (film.lens) {
+      lensName.textContent = film.lens.label;
+      lens.setAttribute("aria-label", film.lens.label);
+      lens.max = film.lens.values.length - 1;
+      lens.value = view.lens;
+      degrees.textContent = film.lens.values[view.lens];
+      lens.setAttribute("aria-valuetext", film.lens.values[view.lens]);
+    }
     root.dataset.frame = String(view.at);
     root.dataset.frames = String(film.frames.length);
-    if (!window.Plotly) return;
-    if (!view.drawn) { chart.classList.remove("wait"); chart.textContent = ""; view.drawn = true; }
-    const width = root.clientWidth || 800;
-    const { margin, meta, height } = film.layout;
-    const tall = meta && meta.aspect ? margin.t + margin.b + (width - margin.l - margin.r) * meta.aspect : height;
-    const style = getComputedStyle(root);
-    const layout = {
-      ...film.layout, annotations: frame.texts, width, height: Math.min(1100, Math.max(240, tall)), uirevision: view.data.about,
-      font: { ...(film.layout.font || {}), family: style.fontFamily, color: style.color },
-    };
-    window.Plotly.react(chart, frame.traces.map(traceOf), layout, {
-      displaylogo: false, displayModeBar: "hover", modeBarButtonsToRemove: ["lasso2d", "select2d", "toImage", "autoScale2d"],
-    });
-    if (!view.listening) { view.listening = true; chart.on("plotly_click", clicked); }
-    root.dataset.drawn = String(Number(root.dataset.drawn || 0) + 1);
+    root.dataset.epoch = String(frame.epoch);
     chart.setAttribute("aria-label", `${frame.label}: ${frame.says}`);
+  }
+
+  function paint() {
+    if (!view.data || view.ended || !root.isConnected || !view.data.film.frames[view.at]) return;
+    tell();
+    if (!window.Plotly) return;
+    const key = keyOf(view.at, view.lens);
+    if (view.drawn && view.drawn !== key && (view.pressed || view.timer || view.settling) && stills.show(key)) {
+      chart.style.visibility = "hidden";
+      root.dataset.drawn = String(Number(root.dataset.drawn || 0) + 1);
+      return;
+    }
+    if (view.drawn === key) { reveal(); return; }
+    figure(key);
+  }
+
+  // The figure itself, which takes its time.
+  function figure(key) {
+    if (!view.drawn) { chart.classList.remove("wait"); chart.textContent = ""; }
+    const { traces, layout } = figureOf(view.at, view.lens);
+    window.Plotly.react(chart, traces, layout, {
+      displaylogo: false, displayModeBar: "hover",
+      modeBarButtonsToRemove: view.data.brush ? ["toImage", "autoScale2d"] : ["lasso2d", "select2d", "toImage", "autoScale2d"],
+    });
+    view.drawn = key;
+    root.dataset.figure = view.data.film.frames[view.at].name;
+    if (!view.listening) listen();
+    reveal();
+    stills.soon();
+    root.dataset.drawn = String(Number(root.dataset.drawn || 0) + 1);
+  }
+
+  function reveal() {
+    chart.style.visibility = "";
+    stills.show(null);
+  }
+
+  function settle() {
+    clearTimeout(view.settling);
+    view.settling = setTimeout(() => { view.settling = 0; if (!view.pressed && !view.timer) draw(); else settle(); }, SETTLE);
+  }
+
+  function listen() {
+    view.listening = true;
+    chart.on("plotly_click", clicked);
+    chart.on("plotly_relayout", (change) => {
+      if (!Object.keys(change).some((name) => /^[xy]axis\d*\.(range|autorange)/.test(name))) return;
+      view.touched = true;
+      stills.forget();
+    });
+    chart.on("plotly_restyle", () => stills.forget());
+    // Taking an outline away tells of a choice of nothing, which nobody made.
+    chart.on("plotly_selected", (event) => { if (event && event.points.length) brush(event.points); });
+    chart.on("plotly_doubleclick", () => { if (view.data.brush) brush(null); });
   }
 
   // A field of a heat map, where the page wants to know which: [row, column], counted from 0.
   function clicked(event) {
     const point = event.points[0];
-    if (view.data.cells && point && Array.isArray(point.pointNumber)) view.tell("cell", point.pointNumber);
+    if (view.data.cells && point && Array.isArray(point.pointNumber)) view.say("cell", point.pointNumber);
+    else if (view.data.brush && point) brush([point]);
+  }
+
+  // Points chosen in one panel are chosen in all.
+  function brush(points) {
+    if (!view.data.brush) return;
+    const { panels } = view.data.film.layout.meta;
+    const rows = points ? [...new Set(points.filter((point) => point.curveNumber < panels).map((point) => point.pointNumber))].sort((a, b) => a - b) : [];
+    view.brushed = rows.length ? rows : null;
+    view.brushes += 1;
+    view.drawn = "again";
+    stills.forget();
+    root.dataset.brushed = String(rows.length);
+    draw();
+    view.hold("rows", rows);
   }
 
   function show(at) {
     const frames = view.data.film.frames;
     view.at = Math.min(Math.max(at, 0), frames.length - 1);
-    view.last = view.at === frames.length - 1;
-    view.name = frames[view.at] ? frames[view.at].name : "";
     draw();
   }
+
+  // Whoever looks has chosen: the other films follow at once, the server once the hand rests.
+  function choose(at) {
+    const frames = view.data.film.frames;
+    stills.touch();
+    show(at);
+    settle();
+    chooseMoment(view.at === frames.length - 1 ? null : frames[view.at].epoch, root);
+    clearTimeout(view.telling);
+    view.telling = setTimeout(report, TELL);
+  }
+
+  function report() {
+    if (view.pressed || view.timer) { view.telling = setTimeout(report, TELL); return; }
+    if (!view.ended) view.say("epoch", { epoch: theMoment().epoch });
+  }
+
+  function followed(event) {
+    if (event.detail.from === root || !view.data) return;
+    hold();
+    stills.touch();
+    show(frameAt(view.data.film.frames, theMoment().epoch));
+    settle();
+  }
+  window.addEventListener(MOMENT, followed);
 
   function hold() { clearInterval(view.timer); view.timer = 0; }
 
   play.onclick = () => {
     if (!view.data) return;
-    if (view.timer) { hold(); draw(); return; }
+    if (view.timer) { hold(); choose(view.at); return; }
     const frames = view.data.film.frames.length;
-    if (view.at >= frames - 1) show(0);
+    if (view.at >= frames - 1) choose(0);
     view.timer = setInterval(() => {
-      if (view.at >= view.data.film.frames.length - 1) { hold(); draw(); return; }
-      show(view.at + 1);
+      if (view.at >= view.data.film.frames.length - 1) { hold(); choose(view.at); return; }
+      choose(view.at + 1);
     }, Math.min(SLOWEST, Math.max(QUICKEST, (1000 * PLAY_SECONDS) / frames)));
     draw();
   };
-  slider.oninput = () => { hold(); show(Number(slider.value)); };
+  slider.oninput = () => { hold(); choose(Number(slider.value)); };
   slider.onkeydown = (event) => { if (event.key === " ") { event.preventDefault(); play.click(); } };
-  const image = (format) => () => window.Plotly && view.drawn && window.Plotly.downloadImage(chart, {
-    format, filename: `kdlab ${view.data.film.frames[view.at].label}`, width: chart.clientWidth, height: chart.clientHeight, scale: format === "png" ? 2 : 1,
-  });
+  lens.oninput = () => { view.lens = Number(lens.value); stills.touch(); settle(); draw(); };
+  for (const one of [slider, lens]) one.onpointerdown = () => { view.pressed = true; };
+  const released = () => { view.pressed = false; };
+  for (const name of ["pointerup", "pointercancel", "blur"]) window.addEventListener(name, released);
+
+  const image = (format) => () => {
+    if (!window.Plotly || !view.drawn) return;
+    if (view.drawn !== keyOf(view.at, view.lens)) figure(keyOf(view.at, view.lens));
+    window.Plotly.downloadImage(chart, {
+      format, filename: `kdlab ${view.data.film.frames[view.at].label}`, width: chart.clientWidth, height: chart.clientHeight, scale: format === "png" ? 2 : 1,
+    });
+  };
   png.onclick = image("png");
   svg.onclick = image("svg");
 
-  const sizes = new ResizeObserver(draw);
+  const sizes = new ResizeObserver(() => {
+    if (root.clientWidth === view.width || !root.clientWidth) return;
+    view.width = root.clientWidth;
+    if (view.drawn) { view.drawn = "again"; stills.forget(); draw(); }
+  });
   sizes.observe(root);
 
   root._kdlab = {
-    update(data, tell) {
+    update(data, component) {
+      const before = view.data;
       view.data = data;
-      view.tell = tell;
+      view.say = component.setTriggerValue;
+      view.hold = component.setStateValue;
       root.classList.toggle("cells", Boolean(data.cells));
-      view.ready = new Map();
-      const found = data.film.frames.findIndex((frame) => frame.name === view.name);
-      if (view.last || found < 0) show(data.film.frames.length - 1);
-      else show(found);
+      adoptMoment(data.at);
+      const { film } = data;
+      if (before && String(before.standing) !== String(data.standing)) { view.drawn = view.drawn && "again"; stills.forget(); }
+      if (!before || before.stamp !== data.stamp) {
+        view.ready = new Map();
+        if (film.lens && !(before && before.film.lens)) view.lens = film.lens.start;
+        const same = before && before.about === data.about && JSON.stringify(before.film.layout) === JSON.stringify(film.layout);
+        const stamps = new Map(film.frames.map((frame) => [frame.name, frame.stamp]));
+        const old = new Map(before ? before.film.frames.map((frame) => [frame.name, frame.stamp]) : []);
+        const holds = (key) => same && stamps.get(key.split("/")[0]) === old.get(key.split("/")[0]);
+        if (!same) view.touched = view.touched && Boolean(before) && before.about === data.about;
+        if (view.drawn && !holds(view.drawn)) view.drawn = "again";
+        if (before && before.about !== data.about) { view.brushed = null; delete root.dataset.brushed; }
+        stills.forget(holds);
+      }
+      show(frameAt(film.frames, theMoment().epoch));
       loadPlotly(data.plotly).then(draw).catch((error) => {
         if (!view.drawn) chart.textContent = `The picture cannot be drawn: ${error.message}. Reload the page to try again.`;
       });
@@ -174,7 +329,12 @@ function build(parent) {
     end() {
       view.ended = true;
       hold();
+      clearTimeout(view.settling);
+      clearTimeout(view.telling);
       sizes.disconnect();
+      window.removeEventListener(MOMENT, followed);
+      for (const name of ["pointerup", "pointercancel", "blur"]) window.removeEventListener(name, released);
+      stills.end();
       if (window.Plotly && view.drawn) window.Plotly.purge(chart);
       root.remove();
     },

@@ -9,16 +9,18 @@ from typing import Any
 
 import streamlit as st
 
-from app import state, theme
-from app.charts import attribution as reasons
+from app import state
 from app.charts import gallery as album
 from app.gallery import gallery
 from app.page import Page
+from app.views import chosen
 from app.views.inside import phase_choice, points, run_choice, training
+from app.views.moment import answered
+from app.views.own_picture import DRAW, UPLOAD, chosen_own, fit_choice, own_picture
+from app.views.reasons import Why, reasons
 from app.views.scrubber import question, scrubber
-from kdcore.answer import Attribution, Gallery
+from kdcore.answers.gallery import Gallery
 from kdcore.history import History, PhaseTrace
-from kdcore.launch import AskError
 from kdcore.run import Run
 
 WHICH = {
@@ -34,8 +36,13 @@ ORDER = {
     "Teacher surest": "teacher surest",
     "Student least sure": "student least sure",
 }
-EXPLAIN = {"what the teacher says": -1, "what the student says": -2, "the truth": -3}
-ONE, ALL = "Picture by picture", "Over many pictures"
+OF_TEACHER, OF_STUDENT, OF_TRUTH = -1, -2, -3
+EXPLAIN = {OF_TEACHER: "what the teacher says", OF_STUDENT: "what the student says", OF_TRUTH: "the truth"}
+WHOSE = {OF_STUDENT: "student", OF_TRUTH: "truth"}
+"""Class to explain -> how the address says it; a class of its own is the "class" of all panels."""
+ONE, DRAWN, UPLOADED, ALL = "Picture by picture", "Draw one", "Upload one", "Over many pictures"
+WAYS = {DRAWN: DRAW, UPLOADED: UPLOAD}
+NEWEST = ""
 
 
 def show() -> None:
@@ -56,85 +63,92 @@ def show() -> None:
     if number is None:
         training(run, history, going=going)
         return
-    places = st.columns([2.1, 1.35, 1.3, 0.95, 1.05, 1.35], vertical_alignment="bottom")
+    places = st.columns([3.2, 1.1, 1.3], vertical_alignment="bottom")
     section = places[0].segmented_control(
-        "What to look at", [ONE, ALL], default=ONE, key="pictures", required=True, label_visibility="collapsed",
-        bind="query-params",
+        "What to look at", [ONE, DRAWN, UPLOADED, ALL], default=ONE, key="pictures", required=True,
+        label_visibility="collapsed", bind="query-params",
     )  # fmt: skip
     if section == ALL:
         _over_many(run, lambda: state.history_of(run).phases[number], going)
     else:
-        _one_by_one(run, history, history.phases[number], places[1:])
+        _one_by_one(run, history, history.phases[number], places[1:], way=WAYS.get(section or ONE, ""))
         if going:
             st.fragment(_newer, run_every=2.0)(run, number, history.phases[number].snapshots[-1].name)
 
 
-def _one_by_one(run: Run, history: History, phase: PhaseTrace, places: Any) -> None:
-    which = places[0].selectbox("Which pictures", list(WHICH), key="which", bind="query-params")
-    order = places[1].selectbox("First comes", list(ORDER), key="order", bind="query-params")
-    split = places[2].selectbox(
+def _one_by_one(run: Run, history: History, phase: PhaseTrace, places: Any, *, way: str) -> None:
+    """One picture with all that there is to see of it. `way` is how one's own comes, "" for those of the data set."""
+    moment = _moment(phase, into=places[0])
+    explained = _explained(history, way, into=places[1])
+    left, right = st.columns([0.36, 0.64], gap="medium")
+    with left:
+        opened = _own(run, history, moment, way) if way else _of_the_data(run, history, moment)
+    if opened is None:
+        return
+    found, picture, name = opened
+    with right:
+        table = reasons(Why(run, moment, picture, explained, name), history, phase)
+    with left.container(horizontal=True):
+        _download("CSV of these answers", lambda: album.rows(found), f"kdlab-pictures-{run.id}.csv", key="csv.pictures")
+        if table is not None:
+            _download("CSV of these maps", *table, key="csv.reasons")
+
+
+Opened = tuple[Gallery, dict[str, Any], str]
+"""What the networks say, by which settings probes find the chosen picture, and its name in files."""
+
+
+def _of_the_data(run: Run, history: History, moment: str) -> Opened | None:
+    """Pictures of the data set, those asked for, to choose from."""
+    which = st.selectbox("Which pictures", list(WHICH), key="which", bind="query-params")
+    places = st.columns([1.3, 1.0], vertical_alignment="bottom")
+    order = places[0].selectbox("First comes", list(ORDER), key="order", bind="query-params")
+    split = places[1].selectbox(
         "From", ["validation", "test"], key="from", bind="query-params",
         help="Pictures from which no network has learned. On test pictures nothing was ever selected.",
     )  # fmt: skip
-    moment = _moment(phase, into=places[3])
-    names = [str(name) for name in (history.started.data.get("class_names") or [])] if history.started else []
-    words = {**EXPLAIN, **{f"class {name}": number for number, name in enumerate(names)}}
-    explained = places[4].selectbox(
-        "Class to explain", list(words), key="explain", bind="query-params",
-        help="The same class is explained for all networks, whatever each of them says.",
-    )  # fmt: skip
-    try:
-        found = state.desk().ask(
-            run.id, "disagreements", {"split": split, "which": WHICH[which], "order": ORDER[order]}, moment
-        )
-    except AskError as error:
-        st.info(str(error), icon=":material/info:")
-        return
-    assert isinstance(found, Gallery)
+    found = answered(run, moment, "disagreements", split=split, which=WHICH[which], order=ORDER[order])
+    if not isinstance(found, Gallery):
+        return None
     st.markdown(f"**{found.title}.** {found.says}")
     if not found.places:
         st.info("Choose others under Which pictures; All pictures is never empty.", icon=":material/photo_library:")
-        return
-    named = state.from_address("picture")
-    chosen = int(named) if named.isascii() and named.isdigit() and int(named) in found.places else found.places[0]
-    left, right = st.columns([0.36, 0.64], gap="medium")
-    with left:
-        picked = gallery(album.packed(found), chosen=chosen, key=f"gallery-{run.id}")
-        if picked is not None:
-            chosen = picked
-        state.to_address("picture", str(chosen))
-    with right:
-        answer = _reasons(run, moment, split=split, picture=chosen, explained=words[explained])
-    with left.container(horizontal=True):
-        _download(
-            "CSV of these pictures", lambda: album.rows(found), f"kdlab-pictures-{run.id}.csv", key="csv.pictures"
-        )
-        if answer is not None:
-            name = f"kdlab-reasons-{chosen}-{run.id}.csv"
-            _download("CSV of these maps", lambda: reasons.rows(answer), name, key="csv.reasons")
-
-
-def _reasons(run: Run, moment: str, *, split: str, picture: int, explained: int) -> Attribution | None:
-    try:
-        with st.spinner("Asking the networks for their reasons …", show_time=False):
-            answer = state.desk().ask(
-                run.id, "attribution", {"split": split, "picture": picture, "explained": explained}, moment
-            )
-    except AskError as error:
-        st.info(str(error), icon=":material/info:")
         return None
-    assert isinstance(answer, Attribution)
-    st.markdown(f"**{answer.title}.** {answer.says}")
-    figure = reasons.draw(answer, dark=state.dark())
-    config = {**theme.CONFIG, "toImageButtonOptions": {"format": "svg", "filename": f"kdlab reasons {picture}"}}
-    st.plotly_chart(figure, theme=None, config=config, key="reasons")
-    st.caption(
-        "Orange places speak for the class, blue ones against it; each map has its own strength, the pointer says "
-        "logits. Integrated Gradients go from black to the picture, occlusion blackens a patch. Agreement is the "
-        "cosine with the teacher's map, signs aside: 100 % is the same places. The student alone is shown as it was at "
-        "the end of its training."
+    kind = "picture" if split == "validation" else "test"
+    count = int(history.started.data.get(split) or 1) if history.started else 1
+    named = chosen.number(kind, f"{split} pictures", count)
+    chosen.complaint(kind)
+    picked = gallery(
+        album.packed(found), chosen=named if named in found.places else found.places[0], key=f"gallery-{run.id}"
     )
-    return answer
+    if picked is not None:
+        state.select(kind, picked)
+        named = picked
+    place = named if named in found.places else found.places[0]
+    return found, {"split": split, "picture": place}, str(place)
+
+
+def _own(run: Run, history: History, moment: str, way: str) -> Opened | None:
+    """A picture of one's own with what the networks see and say of it."""
+    drawing, beside = st.columns(2) if way == DRAW else (st.container(), st.container())
+    with drawing:
+        named = own_picture(run, history, way=way)
+    if not named:
+        beside.markdown(
+            "Draw something: what the networks make of it stands here when you lift the pen."
+            if way == DRAW
+            else "Choose a picture: what the networks make of it stands here then."
+        )
+        return None
+    with beside:
+        fit_choice(run, history)
+        named = chosen_own()
+        found = answered(run, moment, "disagreements", own=named)
+        if not isinstance(found, Gallery):
+            return None
+        st.markdown(found.says)
+    gallery(album.packed(found), chosen=-1, key=f"own-gallery-{run.id}")
+    return found, {"own": named}, named
 
 
 def _newer(run: Run, number: int, shown: str) -> None:
@@ -156,11 +170,45 @@ def _over_many(run: Run, phase: Callable[[], PhaseTrace], going: bool) -> None:
 
 
 def _moment(phase: PhaseTrace, *, into: Any) -> str:
-    """The snapshot to look at: the newest, or one of those before."""
-    words = {f"epoch {snapshot.epoch:g} of {phase.epochs}": snapshot.name for snapshot in reversed(phase.snapshots)}
-    options = ["newest", *words]
-    picked = into.selectbox("Moment", options, key=f"pictures.moment.{phase.number}", help="When in the training.")
-    return words.get(picked, phase.snapshots[-1].name)
+    """The name of the snapshot to look at: the newest, or the one at the epoch that all panels look at."""
+    words = {NEWEST: "newest epoch"} | {
+        snapshot.name: f"epoch {snapshot.epoch:g} of {phase.epochs}" for snapshot in reversed(phase.snapshots)
+    }
+    epochs = {snapshot.name: snapshot.epoch for snapshot in phase.snapshots}
+    wanted = chosen.epoch(phase)
+    name = NEWEST if wanted is None else chosen.nearest(phase.snapshots, wanted).name
+    key = state.choice_key("epoch", f"pictures.{phase.number}.{len(words)}")
+    picked = into.selectbox(
+        "Moment", list(words), index=list(words).index(name), format_func=words.__getitem__, key=key,
+        on_change=state.take, args=("epoch", key, lambda one: chosen.said_of_epoch(epochs.get(one))),
+        label_visibility="collapsed", help="When in the training.",
+    )  # fmt: skip
+    chosen.complaint("epoch")
+    return phase.snapshots[-1].name if picked == NEWEST else str(picked)
+
+
+def _explained(history: History, way: str, *, into: Any) -> int:
+    """Which class is explained: a number, or as the attribution probe names what one of the networks says."""
+    names = [str(name) for name in (history.started.data.get("class_names") or [])] if history.started else []
+    whose = {number: words for number, words in EXPLAIN.items() if not (way and number == OF_TRUTH)}
+    words = whose | {number: f"class {name}" for number, name in enumerate(names)}
+    number = chosen.number("class", "classes", len(names))
+    if number is None:
+        said = state.selected("explain")
+        number = next((one for one, word in WHOSE.items() if word == said and one in whose), OF_TEACHER)
+    key = state.choice_key("class", f"explain.{way}.{len(names)}")
+    picked = into.selectbox(
+        "Class to explain", list(words), index=list(words).index(number), key=key, on_change=_take_explained,
+        format_func=lambda one: f"explain {words[one]}", args=(key,), label_visibility="collapsed",
+        help="The same class is explained for all networks, whatever each of them says.",
+    )  # fmt: skip
+    chosen.complaint("class")
+    return int(picked)
+
+
+def _take_explained(key: str) -> None:
+    state.take("class", key, lambda number: str(number) if number >= 0 else "")
+    state.take("explain", key, lambda number: WHOSE.get(number, ""))
 
 
 def _empty() -> None:

@@ -15,7 +15,7 @@ from app.views.form_weight import one_form
 from app.views.inside import taught
 from app.views.knobs import plain
 from app.views.run_head import name_of, recipe_of
-from kdcore.answer import Forms
+from kdcore.answers.forms import Forms
 from kdcore.cards import Catalog
 from kdcore.conventions import FORMS
 from kdcore.form import Form

@@ -8,7 +8,7 @@ from app import state
 from app.draft import tidy, weight_of, with_method
 from app.starting import take_up
 from app.views.knobs import plain
-from kdcore.answer import Forms
+from kdcore.answers.forms import Forms
 from kdcore.cards import Catalog
 from kdcore.conventions import CHOOSES, weight_in_ours
 from kdcore.form import Form

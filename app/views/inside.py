@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
 import streamlit as st
 
 from app import state
+from app.views import chosen
 from app.views.run_head import SAID, name_of, recipe_of
+from kdcore.answer import Answer
+from kdcore.answers.map_grid import MapGrid
 from kdcore.history import History, PhaseTrace
 from kdcore.run import Run
 
 SHOWN = 40
 """Runs in the list."""
+ALL = -1
+"""No one class in particular."""
 
 
 def run_choice(*, page: str = "look") -> Run | None:
@@ -27,28 +33,32 @@ def run_choice(*, page: str = "look") -> Run | None:
     runs = state.shelf().runs()
     if not runs:
         return None
-    chosen = None if wrong else state.chosen_run()
-    if chosen is None:
+    shown = None if wrong else state.chosen_run()
+    if shown is None:
         finished = [run for run in runs if not run.recorded and run.state() == "finished"]
-        chosen = (finished or [run for run in runs if run.recorded] or runs)[0]
+        shown = (finished or [run for run in runs if run.recorded] or runs)[0]
     listed = runs[:SHOWN]
-    if all(run.id != chosen.id for run in listed):
-        listed = [chosen, *listed]
+    if all(run.id != shown.id for run in listed):
+        listed = [shown, *listed]
     names = {run.id: _name(run) for run in listed}
     head, ways = st.columns([0.72, 0.28], vertical_alignment="bottom")
     picked = head.selectbox(
-        "Run", list(names), index=list(names).index(chosen.id), format_func=names.__getitem__,
-        key=f"look.run.{chosen.id}", label_visibility="collapsed",
+        "Run", list(names), index=list(names).index(shown.id), format_func=names.__getitem__,
+        key=f"look.run.{shown.id}", label_visibility="collapsed",
     )  # fmt: skip
-    if picked != chosen.id:
+    if picked != shown.id:
         state.choose_run(picked)
         st.rerun()
     with ways.container(horizontal=True, horizontal_alignment="right", gap="small"):
         if st.button("Watch", icon=":material/monitoring:", key="look.watch", help="The curves of this run."):
-            state.go("watch", run=chosen.id)
-        with st.popover("Link", icon=":material/link:", help="Whoever opens it on this server sees this run."):
-            st.code(state.address(page, run=chosen.id), language=None, wrap_lines=True)
-    return chosen
+            state.go("watch", run=shown.id)
+        # Opening it draws the page again: the address is then as it is by now.
+        with st.popover(
+            "Link", icon=":material/link:", key="look.link", on_change="rerun",
+            help="Whoever opens it on this server sees what you see.",
+        ):  # fmt: skip
+            st.code(state.address(page, **{**state.here(), "run": shown.id}), language=None, wrap_lines=True)
+    return shown
 
 
 def nothing_here() -> None:
@@ -87,6 +97,17 @@ def points(history: History) -> bool:
     return history.started is not None and len(history.started.data.get("shape", ())) == 1
 
 
+def pictures(history: History) -> bool:
+    """Whether the run's inputs are pictures."""
+    return not points(history)
+
+
+def said_of_picture(answer: Answer) -> str:
+    """A second sentence under feature maps: which picture this is and what the networks say."""
+    assert isinstance(answer, MapGrid)
+    return f"The picture is {answer.picture_says}."
+
+
 def taught(history: History) -> list[PhaseTrace]:
     """The phases in which somebody learned from a teacher and of which there are snapshots."""
     return [
@@ -98,41 +119,90 @@ def taught(history: History) -> list[PhaseTrace]:
 def phase_choice(history: History) -> int | None:
     """Which phase to look at, counted from 0: a choice where there are several; None where there is none."""
     phases = taught(history)
+    state.keep("epoch.shown", False)
     if not phases:
         return None
     if len(phases) == 1:
         return phases[0].number
     titles = {phase.number: phase.title for phase in phases}
-    return st.selectbox(
-        "Phase", list(titles), index=len(titles) - 1, format_func=titles.__getitem__, key=f"look.phase.{len(titles)}"
-    )
+    wanted = state.selected("phase")
+    number = int(wanted) - 1 if re.fullmatch(r"[0-9]{1,3}", wanted) else phases[-1].number
+    if (wanted and str(number + 1) != wanted) or number not in titles:
+        said = " or ".join(f"{place + 1} ({title})" for place, title in titles.items())
+        state.refuse("phase", f"phase={wanted}: to be looked at is phase {said}; the last of them is shown.")
+        number = phases[-1].number
+    key = state.choice_key("phase", str(len(titles)))
+    st.selectbox(
+        "Phase", list(titles), index=list(titles).index(number), format_func=titles.__getitem__, key=key,
+        on_change=state.take, args=("phase", key, _phase_in_address),
+    )  # fmt: skip
+    chosen.complaint("phase")
+    return number
 
 
 def picture_choice(history: History, *, into: Any) -> int:
-    """Which validation picture, counted from 0."""
+    """Which validation picture, counted from 0: the same for all panels, "picture" in the address."""
     count = int(history.started.data.get("validation", 1)) if history.started else 1
-    return int(
-        into.number_input(
-            "Picture", 0, max(0, count - 1), 0, key=f"look.picture.{count}",
-            help=f"One of the {count:,} validation pictures, which no network has learned from.",
-        )
+    number = chosen.number("picture", "validation pictures", count)
+    key = state.choice_key("picture", str(count))
+    into.number_input(
+        "Picture", 0, max(0, count - 1), number or 0, key=key, on_change=state.take, args=("picture", key),
+        help=f"One of the {count:,} validation pictures, which no network has learned from.",
     )  # fmt: skip
+    chosen.complaint("picture")
+    return number or 0
+
+
+def test_choice(history: History, *, into: Any, help: str) -> int:
+    """Which test input, counted from 0: the same for all panels, "test" in the address."""
+    count = int(history.started.data.get("test") or 1) if history.started else 1
+    number = chosen.number("test", "test inputs", count)
+    key = state.choice_key("test", str(count))
+    into.number_input(
+        "Test picture" if pictures(history) else "Test point", 0, max(0, count - 1), number or 0, key=key, help=help,
+        on_change=state.take, args=("test", key),
+    )  # fmt: skip
+    chosen.complaint("test")
+    return number or 0
+
+
+def class_choice(history: History, *, into: Any) -> int | None:
+    """Which class, counted from 0, or None for all of them: the same for all panels, "class" in the address."""
+    names = [str(name) for name in (history.started.data.get("class_names") or [])] if history.started else []
+    number = chosen.number("class", "classes", len(names))
+    key = state.choice_key("class", str(len(names)))
+    into.selectbox(
+        "Class", [ALL, *range(len(names))], index=0 if number is None else number + 1, key=key,
+        format_func=lambda place: "all classes" if place == ALL else f"class {names[place]}",
+        on_change=state.take, args=("class", key, lambda place: "" if place == ALL else str(place)),
+    )  # fmt: skip
+    chosen.complaint("class")
+    return number
 
 
 def layer_choice(history: History, phase: PhaseTrace, *, into: Sequence[Any], key: str) -> tuple[int, int]:
-    """(student layer, teacher layer) counted from 0, -1 for what the run matched."""
-    found = []
-    for place, (side, (view, layers)) in zip(into, layers_of(history, phase).items(), strict=True):
-        names = {-1: "automatic", **{number: layer_name(layer) for number, layer in enumerate(layers)}}
-        found.append(
-            place.selectbox(
-                f"Layer of the {side}",
-                list(names),
-                format_func=names.__getitem__,
-                key=f"look.{key}.{side}.{view}.{len(layers)}",
-            )
-        )
-    return int(found[0]), int(found[1])
+    """(student layer, teacher layer) counted from 0, -1 for what the run matched: the same for all panels, "layers" in
+    the address. `key` tells the controls of two such choices on one page apart.
+    """
+    sides = layers_of(history, phase)
+    pair = chosen.layers(*(len(layers) for _, layers in sides.values()))
+    for number, (place, (side, (view, layers))) in enumerate(zip(into, sides.items(), strict=False)):
+        names = {chosen.AUTOMATIC: "automatic", **{place: layer_name(layer) for place, layer in enumerate(layers)}}
+        mine = state.choice_key("layers", f"{key}.{side}.{view}.{len(layers)}")
+
+        def said(layer: int, number: int = number) -> str:
+            return chosen.said_of_layers(*(layer, pair[1]) if number == 0 else (pair[0], layer))
+
+        place.selectbox(
+            f"Layer of the {side}", list(names), index=list(names).index(pair[number]), format_func=names.__getitem__,
+            key=mine, on_change=state.take, args=("layers", mine, said),
+        )  # fmt: skip
+    chosen.complaint("layers")
+    return pair
+
+
+def _phase_in_address(number: int) -> str:
+    return str(number + 1)
 
 
 def layers_of(history: History, phase: PhaseTrace) -> dict[str, tuple[str, list[dict[str, Any]]]]:

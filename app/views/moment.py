@@ -9,6 +9,7 @@ from typing import Any
 import streamlit as st
 
 from app import state
+from app.views import chosen
 from app.views.scrubber import thinned
 from kdcore.answer import Answer
 from kdcore.history import PhaseTrace
@@ -17,17 +18,27 @@ from kdcore.run import Run
 
 
 def epoch_choice(run: Run, phase: PhaseTrace, *, into: Any) -> str:
-    """The name of the chosen snapshot, the last one at first."""
+    """The name of the chosen snapshot, the last one at first: the same epoch for all panels, "epoch" in the address."""
     snapshots = thinned(phase.snapshots)
-    epochs = {snapshot.name: f"{snapshot.epoch:g}" for snapshot in snapshots}
+    epochs = {snapshot.name: snapshot.epoch for snapshot in snapshots}
     names = list(epochs)
+    wanted = chosen.epoch(phase)
+    name = chosen.nearest(snapshots, wanted).name
     if len(names) == 1:
-        return names[0]
-    return into.select_slider(
-        "Epoch", names, value=names[-1], format_func=epochs.__getitem__,
-        key=f"gap.epoch.{run.id}.{phase.number}.{len(names)}",
+        return name
+    state.keep("epoch.shown", True)
+    key = state.choice_key("epoch", f"{run.id}.{phase.number}.{len(names)}")
+
+    def said(picked: str) -> str:
+        return chosen.said_of_epoch(None if picked == names[-1] else epochs[picked])
+
+    into.select_slider(
+        "Epoch", names, value=name, format_func=lambda one: f"{epochs[one]:g}", key=key,
+        on_change=state.take, args=("epoch", key, said),
         help="Of the student. Teacher and student alone are as they were at the end of their training.",
     )  # fmt: skip
+    chosen.complaint("epoch")
+    return name
 
 
 def answered(run: Run, snapshot: str, probe: str, **settings: Any) -> Answer | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
 import time
@@ -14,9 +15,11 @@ from typing import Any
 import streamlit as st
 
 from app import state
-from app.charts import bars, calibration, class_gain, fidelity, film, map_grid, matrix, plane
+from app.chart import chart_of
+from app.charts import film
 from app.film import play
-from kdcore.answer import Answer, Bars, Calibration, ClassGain, Fidelity, MapGrid, Matrix, Plane
+from app.views import chosen as choices
+from kdcore.answer import Answer
 from kdcore.events import Snapshot
 from kdcore.history import PhaseTrace
 from kdcore.launch import AskError
@@ -54,28 +57,48 @@ def scrubber(
     going: bool,
     also: Callable[[Answer], str] | None = None,
     chosen: Callable[[tuple[int, int]], None] | None = None,
+    brushed: Callable[[Answer, tuple[int, ...]], None] | None = None,
+    marked: tuple[int, int] | None = None,
+    standing: Callable[[Answer], Sequence[int]] | None = None,
 ) -> None:
     """Draws the film of a question over a phase. `going`: whether the run may write more; `also`: a second sentence.
 
-    `chosen` is told (row, column) of a heat map's field that was clicked; the page is drawn again after it.
+    `chosen` is told (row, column) of a heat map's field that was clicked; the page is drawn again after it. `brushed`
+    draws below the film what belongs to the chosen points, given the answer at the chosen epoch and their rows.
+    `standing` gives the rows that stand out while none is chosen. `marked` is the (row, column) that the `marks` of the
+    chart frame in every epoch.
     """
     refused = state.kept(f"{key}.refused") == asked
-    missing = _missing(asked, thinned(history_phase().snapshots)) and not refused
+    phase = history_phase()
+    choices.epoch(phase)
+    choices.complaint("epoch")
+    missing = _missing(asked, thinned(phase.snapshots)) and not refused
     every = SOON if missing else LATER if going else None
     st.fragment(_film, run_every=every)(
-        asked, history_phase, key=key, going=going, also=also, chosen=chosen, watched=bool(missing)
+        asked,
+        history_phase,
+        key=key,
+        also=also,
+        chosen=chosen,
+        brushed=brushed,
+        marked=marked,
+        standing=standing,
+        watched=bool(missing),
     )
 
 
 def _film(
-    asked: Question, history_phase: Callable[[], PhaseTrace], *, key: str, going: bool,
-    also: Callable[[Answer], str] | None, chosen: Callable[[tuple[int, int]], None] | None, watched: bool,
+    asked: Question, history_phase: Callable[[], PhaseTrace], *, key: str, watched: bool,
+    also: Callable[[Answer], str] | None, chosen: Callable[[tuple[int, int]], None] | None,
+    brushed: Callable[[Answer, tuple[int, ...]], None] | None, marked: tuple[int, int] | None,
+    standing: Callable[[Answer], Sequence[int]] | None,
 ) -> None:  # fmt: skip
     phase = history_phase()
     wanted = thinned(phase.snapshots)
     refused = ""
     until = time.monotonic() + (PATIENCE if len(_missing(asked, wanted)) < len(wanted) else 0.0)
-    for snapshot in _order(_missing(asked, wanted)):
+    first = choices.nearest(wanted, choices.epoch(phase)) if wanted else None
+    for snapshot in _order(_missing(asked, wanted), first=first):
         try:
             _answer(asked, snapshot.name)
             _KNOWN.add((asked, snapshot.name))
@@ -90,7 +113,10 @@ def _film(
         st.info(refused, icon=":material/info:")
     there = [snapshot for snapshot in wanted if (asked, snapshot.name) in _KNOWN]
     if there:
-        _draw(asked, phase, there, len(wanted), key=key, also=also, chosen=chosen)
+        _draw(
+            asked, phase, there, len(wanted), key=key, also=also, chosen=chosen, brushed=brushed, marked=marked,
+            standing=standing,
+        )  # fmt: skip
     elif not refused:
         st.info("The first snapshot is being written.", icon=":material/info:")
     if watched and over:
@@ -106,30 +132,55 @@ def _draw(
     key: str,
     also: Callable[[Answer], str] | None,
     chosen: Callable[[tuple[int, int]], None] | None,
+    brushed: Callable[[Answer, tuple[int, ...]], None] | None,
+    marked: tuple[int, int] | None,
+    standing: Callable[[Answer], Sequence[int]] | None,
 ) -> None:
     answers = [_answer(asked, snapshot.name) for snapshot in there]
     st.markdown(f"**{answers[-1].title}**")
-    scales = json.dumps(_scales(answers), sort_keys=True)
-    frames = [
-        (
-            _figure(asked, snapshot.name, scales, state.dark()),
-            {
-                "name": snapshot.name,
-                "label": f"epoch {snapshot.epoch:g} of {phase.epochs}",
-                "says": answer.says + (f" {also(answer)}" if also else ""),
-            },
-        )
-        for snapshot, answer in zip(there, answers, strict=True)
-    ]
-    about = f"{asked.run} {asked.probe}"
-    cell = play(film.film(frames), about=about, done=len(there), total=total, key=key, cells=chosen is not None)
-    if cell is not None and chosen is not None:
-        chosen(cell)
+    moments = tuple(
+        (snapshot.name, snapshot.epoch, f"epoch {snapshot.epoch:g} of {phase.epochs}") for snapshot in there
+    )
+    packed, stamp = _packed(asked, moments, json.dumps(_scales(answers), sort_keys=True), state.dark())
+    if marked is not None:
+        marks = chart_of(answers[-1]).marks(answers[-1], marked)
+        packed, stamp = {**packed, "layout": {**packed["layout"], **marks}}, f"{stamp} {marked}"
+    says = [answer.says + (f" {also(answer)}" if also else "") for answer in answers]
+    frames = [{**frame, "says": said} for frame, said in zip(packed["frames"], says, strict=True)]
+    told = play(
+        {**packed, "frames": frames}, about=f"{asked.run} {phase.number} {asked.probe}", stamp=stamp, done=len(there),
+        total=total, at=_turned(phase), key=key, cells=chosen is not None, brush=brushed is not None,
+        standing=() if standing is None else standing(answers[-1]),
+    )  # fmt: skip
+    if told.moved:
+        choices.choose_epoch(told.epoch)
+        state.keep("film.said", state.selected("epoch"))
+        if state.kept("epoch.shown"):
+            st.rerun()
+    if told.cell is not None and chosen is not None:
+        chosen(told.cell)
         st.rerun()
+    if brushed is not None:
+        moment = choices.nearest(there, choices.epoch(phase))
+        brushed(_answer(asked, moment.name), told.rows)
     st.download_button(
         "CSV of all epochs", data=lambda: table(there, answers), file_name=f"kdlab-{asked.probe}-{asked.run}.csv",
         mime="text/csv", on_click="ignore", key=f"{key}.csv", icon=":material/download:", type="tertiary",
     )  # fmt: skip
+
+
+def _turned(phase: PhaseTrace) -> tuple[int, float | None]:
+    """(turn, epoch) for the films: a new turn whenever the epoch was chosen elsewhere than on a film.
+
+    A film that told of its epoch stands there already and hears nothing back.
+    """
+    wanted = choices.epoch(phase)
+    turn, before = state.kept("film.at", (-1, None))
+    if turn < 0 or state.selected("epoch") != state.kept("film.said", ""):
+        turn, before = turn + 1, wanted
+        state.keep("film.at", (turn, before))
+        state.keep("film.said", state.selected("epoch"))
+    return turn, before
 
 
 def forget() -> None:
@@ -137,6 +188,7 @@ def forget() -> None:
     _KNOWN.clear()
     _answer.cache_clear()
     _figure.cache_clear()
+    _packed.cache_clear()
 
 
 def thinned(snapshots: Sequence[Snapshot], most: int = MOST) -> list[Snapshot]:
@@ -152,19 +204,13 @@ def table(snapshots: Sequence[Snapshot], answers: Sequence[Answer]) -> str:
     text = io.StringIO()
     writer = csv.writer(text)
     for number, (snapshot, answer) in enumerate(zip(snapshots, answers, strict=True)):
-        lines: Iterator[tuple[object, ...]] = CHARTS[type(answer)].rows(answer)
+        lines: Iterator[tuple[object, ...]] = chart_of(answer).rows(answer)
         names = next(lines)
         if number == 0:
             writer.writerow(["epoch", *names])
         writer.writerows([f"{snapshot.epoch:g}", *line] for line in lines)
     return text.getvalue()
 
-
-CHARTS: dict[type[Answer], Any] = {
-    MapGrid: map_grid, Plane: plane, Matrix: matrix, Bars: bars,
-    Fidelity: fidelity, Calibration: calibration, ClassGain: class_gain,
-}  # fmt: skip
-"""The chart of each kind of answer: `draw`, `rows`, and `scales` where colours must be the same over a film."""
 
 _KNOWN: set[tuple[Question, str]] = set()
 
@@ -173,12 +219,12 @@ def _missing(asked: Question, wanted: Sequence[Snapshot]) -> list[Snapshot]:
     return [snapshot for snapshot in wanted if (asked, snapshot.name) not in _KNOWN]
 
 
-def _order(snapshots: list[Snapshot]) -> list[Snapshot]:
-    """The last first, then the first, then always the middle of the widest gap: a film that grows finer."""
+def _order(snapshots: list[Snapshot], *, first: Snapshot | None = None) -> list[Snapshot]:
+    """The one wanted at once, then last, first, and always the middle of the widest gap: a film that grows finer."""
     places, order = list(range(len(snapshots))), []
     for stride in (len(places), 16, 8, 4, 2, 1):
         order += [place for place in reversed(places) if place not in order and (len(places) - 1 - place) % stride == 0]
-    return [snapshots[place] for place in order]
+    return sorted((snapshots[place] for place in order), key=lambda one: one is not first)
 
 
 @lru_cache(maxsize=512)
@@ -191,10 +237,23 @@ def _answer(asked: Question, snapshot: str) -> Answer:
 def _figure(asked: Question, snapshot: str, scales: str, dark: bool) -> dict[str, Any]:
     answer = _answer(asked, snapshot)
     fixed = json.loads(scales)
-    chart = CHARTS[type(answer)]
+    chart = chart_of(answer)
     return film.packed(chart.draw(answer, dark=dark, **({"fixed": fixed} if fixed else {})))
 
 
+@lru_cache(maxsize=16)
+def _packed(
+    asked: Question, moments: tuple[tuple[str, float, str], ...], scales: str, dark: bool
+) -> tuple[dict[str, Any], str]:
+    """(the film without its sentences, a stamp that changes whenever it does); moments are (name, epoch, label)."""
+    made = film.film([
+        (_figure(asked, name, scales, dark), {"name": name, "epoch": epoch, "label": label})
+        for name, epoch, label in moments
+    ])  # fmt: skip
+    said = json.dumps([made["layout"], made.get("lens"), [[one["stamp"], one["label"]] for one in made["frames"]]])
+    return made, hashlib.blake2b(f"{asked} {said}".encode(), digest_size=8).hexdigest()
+
+
 def _scales(answers: Sequence[Answer]) -> dict[str, list[float]]:
-    chart = CHARTS[type(answers[-1])]
+    chart = chart_of(answers[-1])
     return chart.scales(answers) if hasattr(chart, "scales") else {}

@@ -7,37 +7,54 @@ from typing import Any
 import streamlit as st
 
 from app import state
+from app.section import Place
 from app.theme import percent
-from app.views.inside import layer_name
+from app.views.chosen import choose_layers, complaint, layers
+from app.views.inside import layer_name, layers_of, picture_choice, points, said_of_picture
 from app.views.moment import answered
 from app.views.run_head import recipe_of
-from kdcore.answer import LayerPairs
+from app.views.scrubber import question, scrubber
+from kdcore.answers.layer_pairs import LayerPairs
 from kdcore.cards import Catalog
 from kdcore.recipe import Part, Pick, Recipe
 from kdcore.run import Run
 
-MEASURES: dict[str, dict[str, str]] = {
-    "Linear CKA": {"measure": "cka", "kernel": "linear"},
-    "RBF CKA": {"measure": "cka", "kernel": "rbf"},
-    "SVCCA": {"measure": "svcca"},
-}
+KERNELS = {"linear": "Linear CKA", "rbf": "RBF CKA"}
 SAID = {
-    "Linear CKA": "1 (yellow): both layers put the inputs into the same arrangement, up to rotation and scale; 0: "
-    "nothing in common. Estimated without bias, so it may fall a little below 0.",
-    "RBF CKA": "As linear CKA, but by which inputs are near neighbours rather than by all distances.",
-    "SVCCA": "1 (yellow): a linear map turns the main directions of one layer into those of the other. It forgives "
-    "more than CKA does, and reads high where inputs are few.",
+    "linear": "CKA: 1 (yellow) where both layers put the inputs into the same arrangement, up to rotation and scale; "
+    "0: nothing in common. Estimated without bias, so it may fall a little below 0.",
+    "rbf": "CKA with the RBF kernel: as linear CKA, but by which inputs are near neighbours rather than by all "
+    "distances. Estimated without bias, so it may fall a little below 0.",
 }
-WHOSE = {"Students with the teacher": "student", "The teacher with itself": "teacher"}
+SAID_OF_SVCCA = (
+    "SVCCA: 1 where a linear map turns the main directions of one layer into those of the other. It forgives more than "
+    "CKA does, and reads high where inputs are few."
+)
+WHOSE = {"student": "Students with the teacher", "teacher": "The teacher with itself"}
 BEST = 5
 """Suggested pairs that have a row."""
 
 
-def measure_choice(places: Any) -> tuple[str, dict[str, str]]:
-    """(what the measure is called, settings of the probe "cka")."""
-    measure = places[0].selectbox("Measure", list(MEASURES), key="look.measure") or "Linear CKA"
-    whose = places[1].selectbox("Compare", list(WHOSE), key="look.whose") or "Students with the teacher"
-    return measure, {**MEASURES[measure], "of": WHOSE[whose]}
+def measure_choice(places: Any) -> dict[str, str]:
+    """Settings of the probe "cka": kernel and whose layers, both in the address."""
+    kernel = _choice("measure", "CKA's kernel, beside SVCCA", KERNELS, into=places[0])
+    return {"measure": "both", "kernel": kernel, "of": _choice("whose", "Compare", WHOSE, into=places[1])}
+
+
+def _choice(name: str, label: str, words: dict[str, str], *, into: Any) -> str:
+    """A choice that stands in the address under its name; the first where the address says nothing that is there."""
+    known = list(words)
+    wanted = state.selected(name)
+    if wanted and wanted not in known:
+        state.refuse(name, f"{name}={wanted}: there is {' or '.join(known)}; {known[0]} is shown.")
+    wanted = wanted if wanted in known else known[0]
+    key = state.choice_key(name)
+    into.selectbox(
+        label, known, index=known.index(wanted), format_func=words.__getitem__, key=key, on_change=state.take,
+        args=(name, key),
+    )  # fmt: skip
+    complaint(name)
+    return wanted
 
 
 def leave_with_pair() -> None:
@@ -48,27 +65,33 @@ def leave_with_pair() -> None:
         state.go("begin", recipe=made)
 
 
-def choose_cell(cell: tuple[int, int]) -> None:
-    """Takes a field of the heat map as the pair to open."""
-    state.keep("look.cell", cell)
-    state.renew_controls("look.cell")
-
-
-def pair_choice(
-    student: list[dict[str, Any]], teacher: list[dict[str, Any]], *, maps: bool, into: Any
-) -> tuple[int, int] | None:
-    """Which cell to open, (student layer, teacher layer) counted from 0, or None."""
-    cells = [(s, t) for s in range(len(student)) for t in range(len(teacher))]
-    clicked = state.kept("look.cell")
-    chosen = into.selectbox(
-        f"The {'feature maps' if maps else 'boundaries'} of a pair: click a field above, or choose here", cells,
-        index=cells.index(clicked) if clicked in cells else None,
-        key=state.key_of(f"look.cell.{len(student)}.{len(teacher)}"),
-        placeholder="student layer ↔ teacher layer",
-        format_func=lambda pair: f"student {layer_name(student[pair[0]])} ↔ teacher {layer_name(teacher[pair[1]])}",
+def open_pair(place: Place) -> None:
+    """Below the matrices: the maps, or boundaries, of the chosen pair, and the way to choose and to leave one."""
+    plane = points(place.history)
+    names, number, close = st.columns([5, 1.2, 1.2], vertical_alignment="bottom")
+    student, teacher = (layers for _, layers in layers_of(place.history, place.phase()).values())
+    pair = layers(len(student), len(teacher))
+    complaint("layers")
+    if min(pair) < 0:
+        names.info(
+            f"Click a field above: the {'boundaries' if plane else 'feature maps'} of that pair of layers open here.",
+            icon=":material/ads_click:",
+        )
+        return
+    names.markdown(
+        f"**Chosen pair (framed above): student {layer_name(student[pair[0]])} ↔ "
+        f"teacher {layer_name(teacher[pair[1]])}**"
+    )
+    close.button(
+        "Close the pair", key="look.cell.close", icon=":material/close:", on_click=choose_layers, args=(None,),
+        width="stretch",
     )  # fmt: skip
-    state.keep("look.cell", chosen)
-    return chosen
+    chosen = {"student_layer": pair[0], "teacher_layer": pair[1]}
+    if plane:
+        scrubber(question(place.run, "boundaries", **chosen), place.phase, key="film-pair", going=place.going)
+        return
+    asked = question(place.run, "feature_maps", picture=picture_choice(place.history, into=number), **chosen)
+    scrubber(asked, place.phase, key="film-pair", going=place.going, also=said_of_picture)
 
 
 def suggestions(run: Run, snapshot: str) -> None:

@@ -37,7 +37,7 @@ class Scenes:
     bar: Tensor
     """(N, 2): direction and offset in [-1, 1) of what stands in front."""
 
-    def piece(self, rows: slice) -> Scenes:
+    def piece(self, rows: slice | Tensor) -> Scenes:
         return Scenes(*(value[rows] for value in vars(self).values()))
 
 
@@ -101,8 +101,7 @@ class Shapes(Dataset):
 
     def draw(self, scene: Scenes) -> tuple[Tensor, Tensor]:
         """Colours (N, 3, 32, 32) and nearness (N, 32, 32), 1 nearest, of these scenes; back to front."""
-        place = torch.arange(SIDE, dtype=torch.float32) - (SIDE - 1) / 2
-        x, y = place[None, None, :], -place[None, :, None]
+        x, y = _pixels()
         background, shape, bar = ((scene.hues[:, part] - 0.5) * self.colours for part in range(3))
 
         stripes, own_stripes = (
@@ -119,23 +118,42 @@ class Shapes(Dataset):
             colour = 0.5 + 0.35 * self.colours * (2.0 * bit[:, 5:] - 1.0)
             _paint(rgb, depth, cover, colour[:, :, None, None], 0.3 + 0.2 * bit[:, 4, None, None])
 
-        radius = scene.pose[:, 2, None, None]
-        across, along = _turned(x, y, *scene.pose[:, [0, 1, 3]].unbind(1))
-        distance = torch.empty_like(across)
-        for label, figure in enumerate(list(FIGURES.values())[: self.classes]):
-            rows = (scene.labels == label).nonzero().flatten()
-            distance[rows] = figure(across[rows] / radius[rows], along[rows] / radius[rows])
+        radius, distance = scene.pose[:, 2, None, None], self._distance(scene)
         inside = (-distance).clamp(min=0.0)
         colour = (0.72 + 0.5 * shape)[:, :, None, None] + (0.2 * self.texture * own_stripes)[:, None]
         _paint(rgb, depth, _cover(distance * radius), colour, 0.6 + 0.25 * inside)
 
         if self.occlusion > 0:
-            turn = scene.bar[:, 0] + scene.pose[:, 3]
-            across, _ = _turned(x, y, scene.pose[:, 0], scene.pose[:, 1], turn)
-            offset = scene.bar[:, 1, None, None] * (1.0 - self.occlusion) * radius
-            cover = _cover((across - offset).abs() - self.occlusion * radius)
+            cover = self._in_front(scene)
             _paint(rgb, depth, cover, (0.5 + 0.6 * bar)[:, :, None, None], torch.tensor(0.95))
         return rgb.clamp_(0.0, 1.0), depth
+
+    def masks(self, seed: int, places: Tensor) -> Tensor:
+        """How much of each pixel belongs to the shape, (N, 32, 32) in [0, 1], what a bar hides left out.
+
+        For the pictures at these places of the training set that `load(seed)` makes; validation pictures are of it too.
+        """
+        found = scenes(self.size, self.classes, torch.Generator().manual_seed(2 * seed)).piece(places)
+        cover = _cover(self._distance(found) * found.pose[:, 2, None, None])
+        return cover * (1.0 - self._in_front(found)) if self.occlusion > 0 else cover
+
+    def _distance(self, scene: Scenes) -> Tensor:
+        """From each pixel to the shape's outline, (N, 32, 32) in radii, negative inside."""
+        radius = scene.pose[:, 2, None, None]
+        across, along = _turned(*_pixels(), *scene.pose[:, [0, 1, 3]].unbind(1))
+        distance = torch.empty_like(across)
+        for label, figure in enumerate(list(FIGURES.values())[: self.classes]):
+            rows = (scene.labels == label).nonzero().flatten()
+            distance[rows] = figure(across[rows] / radius[rows], along[rows] / radius[rows])
+        return distance
+
+    def _in_front(self, scene: Scenes) -> Tensor:
+        """How much of each pixel the bar in front covers, (N, 32, 32)."""
+        radius = scene.pose[:, 2, None, None]
+        turn = scene.bar[:, 0] + scene.pose[:, 3]
+        across, _ = _turned(*_pixels(), scene.pose[:, 0], scene.pose[:, 1], turn)
+        offset = scene.bar[:, 1, None, None] * (1.0 - self.occlusion) * radius
+        return _cover((across - offset).abs() - self.occlusion * radius)
 
 
 def sense(sensor: str, rgb: Tensor, depth: Tensor) -> Tensor:
@@ -154,6 +172,12 @@ def sense(sensor: str, rgb: Tensor, depth: Tensor) -> Tensor:
         slopes = F.conv2d(F.pad(grey, (1, 1, 1, 1), mode="replicate"), kernels)
         grey = (torch.hypot(slopes[:, :1], slopes[:, 1:]) / 2.0).clamp(max=1.0)
     return grey.expand_as(rgb)
+
+
+def _pixels() -> tuple[Tensor, Tensor]:
+    """The pixels' coordinates from the middle, x (1, 1, 32) to the right and y (1, 32, 1) upwards."""
+    place = torch.arange(SIDE, dtype=torch.float32) - (SIDE - 1) / 2
+    return place[None, None, :], -place[None, :, None]
 
 
 def _turned(x: Tensor, y: Tensor, centre_x: Tensor, centre_y: Tensor, angle: Tensor) -> tuple[Tensor, Tensor]:

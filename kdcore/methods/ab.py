@@ -9,6 +9,7 @@ from kdcore.alignment import preact_pairs
 from kdcore.connector import normalised_connector
 from kdcore.method import Method
 from kdcore.response import at_least_float
+from kdcore.shown import Shown
 from kdcore.spec import knob
 from kdcore.vocabulary import Batch, Paper, Seen, Terms
 
@@ -39,8 +40,8 @@ class ActivationBoundaries(Method):
         "Knowledge Transfer via Distillation of Activation Boundaries Formed by Hidden Neurons",
     )
     provenance = (
-        "authors' code; the mean over elements is KD-Zoo's. Our decision: joint training in one phase, and pooling of "
-        "the larger map before its signs are read"
+        "authors' code; the mean over elements is KD-Zoo's. As there, the student learns by it "
+        "alone first (own_stage) and then without it. Our decision: pooling of the larger map before its signs are read"
     )
     convention = (
         "Default: mean over elements, the last layer at weight 1 and each shallower one at half. The authors sum over "
@@ -55,6 +56,10 @@ class ActivationBoundaries(Method):
     rests = False
     matches = "each"
     reads = ("preacts",)
+    shows = (Shown("channels", "which neurons are on", "1 on, 0 off"),)
+    own_stage = knob(
+        0.3, 0.0, 0.9, help="Share of the epochs in which the student learns by this alone first. 0: beside the others."
+    )
     margin: float = knob(1.0, 0.1, 10.0, help="How far beyond zero a neuron must lie to be left alone.")
     reduction: str = knob("mean", choices=("mean", "sum"), help="Over the elements of a layer; sum is the authors'.")
 

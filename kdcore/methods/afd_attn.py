@@ -11,6 +11,7 @@ from kdcore.connector import channels
 from kdcore.geometry import inner, unit
 from kdcore.method import Method
 from kdcore.response import at_least_float
+from kdcore.shown import Shown
 from kdcore.spec import knob
 from kdcore.vocabulary import Batch, Paper, Seen, Terms
 
@@ -57,6 +58,7 @@ class AttentionMatching(Method):
     rests = False
     matches = "all"
     reads = ("maps",)
+    shows = (Shown("plane", "where it looks", "energy of a place, the map at length one", untaught=True),)
     attends = "teacher"
     """Whose layers share out their attention over the other side's."""
     features: int = knob(128, 4, 512, help="Length of queries and keys.", scale="log")

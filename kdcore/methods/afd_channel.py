@@ -10,6 +10,7 @@ from kdcore.connector import channels, linear_connector
 from kdcore.geometry import softened
 from kdcore.method import Method
 from kdcore.response import at_least_float
+from kdcore.shown import Shown
 from kdcore.spec import knob
 from kdcore.vocabulary import Batch, Paper, Seen, Terms
 
@@ -63,6 +64,7 @@ class ChannelAttention(Method):
     rests = True
     matches = "each"
     reads = ("maps",)
+    shows = (Shown("channels", "patterns of the channels", "activation, each channel at length one"),)
     squeeze: float = knob(1.0, 0.05, 2.0, help="Width of the attention's hidden layer, as a share of the channels.")
 
     def build(self, student: Seen, teacher: Seen, images: int) -> None:

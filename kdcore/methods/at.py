@@ -9,6 +9,7 @@ from kdcore.alignment import map_pairs
 from kdcore.attention import energy
 from kdcore.geometry import root, unit
 from kdcore.method import Method
+from kdcore.shown import Shown
 from kdcore.spec import knob
 from kdcore.vocabulary import Batch, Paper, Seen, Terms
 
@@ -63,6 +64,7 @@ class AttentionTransfer(Method):
     rests = True
     matches = "each"
     reads = ("maps",)
+    shows = (Shown("plane", "attention map", "energy of a place, the map at length one"),)
     power: int = knob(2, 1, 4, help="Power of the activations: higher listens more to the strongest channels.")
     form: str = knob("code", choices=("code", "paper"), help="Mean squared difference, or (paper) the plain norm.")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from kdcore.method import Method
+from kdcore.shown import Shown
 from kdcore.slopes import cross_entropy_of, input_slope, named_class, same_pictures
 from kdcore.vocabulary import Batch, Paper, Seen, Terms
 
@@ -53,6 +54,7 @@ class GradientAttentionTransfer(Method):
     weight = 3.0
     rests = True
     reads = ("labels", "logits", "inputs")
+    shows = (Shown("pixels", "how the loss hangs on the picture", "slope of cross-entropy on the input"),)
 
     def forward(self, student: Seen, teacher: Seen, batch: Batch) -> Terms:
         ours, theirs = loss_slopes(student, teacher, named_class(batch, teacher))

@@ -10,6 +10,7 @@ from kdcore.connector import channels, linear_connector
 from kdcore.geometry import inner
 from kdcore.method import Method
 from kdcore.response import at_least_float
+from kdcore.shown import Shown
 from kdcore.vocabulary import Batch, Paper, Seen, Terms
 
 
@@ -57,6 +58,7 @@ class CrossAttention(Method):
     matches = "one"
     prefers = "middle"
     reads = ("maps",)
+    shows = (Shown("channels", "maps after cross-attention", "activation in standard deviations of its channel"),)
 
     def build(self, student: Seen, teacher: Seen, images: int) -> None:
         width = channels(teacher.maps[0])

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from kdcore.geometry import gram, unit
 from kdcore.method import Method
 from kdcore.response import at_least_float
+from kdcore.shown import Shown
 from kdcore.spec import knob
 from kdcore.vocabulary import Batch, Paper, Seen, Terms
 
@@ -76,6 +77,13 @@ class CorrelationCongruence(Method):
     variant: str = knob("gauss", choices=("gauss", "pairs"), help="The paper's kernel, or the code passed on for it.")
     gamma: float = knob(0.4, 0.01, 10.0, help="Sharpness of the Gaussian kernel.", scale="log")
     order: int = knob(2, 1, 8, help="Highest order of the kernel's expansion.")
+
+    @property
+    def shows(self) -> tuple[Shown, ...]:  # type: ignore[override]
+        """What the view is."""
+        if self.variant == "pairs":
+            return (Shown("numbers", "embedding", "activation", "feature"),)
+        return (Shown("images", "how images resemble each other", "kernel"),)
 
     def build(self, student: Seen, teacher: Seen, images: int) -> None:
         ours, theirs = student.embedding.shape[1], teacher.embedding.shape[1]

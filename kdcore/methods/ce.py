@@ -26,6 +26,7 @@ class CrossEntropy(Method):
     rests = False
     reads = ("labels", "logits")
     needs_teacher = False
+    no_view = "It compares the student with the labels: no teacher takes part."
 
     def forward(self, student: Seen, teacher: Seen, batch: Batch) -> Terms:
         losses = F.cross_entropy(at_least_float(student.logits), batch.labels, ignore_index=-1, reduction="none")

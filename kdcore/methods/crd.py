@@ -8,6 +8,7 @@ from torch import Tensor
 from kdcore.contrast import Direction
 from kdcore.geometry import inner, unit
 from kdcore.method import Method
+from kdcore.shown import Shown
 from kdcore.spec import knob
 from kdcore.vocabulary import Batch, Paper, Seen, Terms
 
@@ -63,6 +64,8 @@ class ContrastiveDistillation(Method):
     weight = 0.3
     rests = False
     reads = ("labels", "embedding")
+    own_terms = ("teacher",)
+    shows = (Shown("numbers", "direction in the common space", "coordinate, the whole at length one", "coordinate"),)
     student_memory: Tensor
     """(M, features), the student's direction of each training image; likewise `teacher_memory`."""
     teacher_memory: Tensor

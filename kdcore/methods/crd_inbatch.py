@@ -8,6 +8,7 @@ from torch import Tensor
 from kdcore.contrast import Direction
 from kdcore.geometry import inner
 from kdcore.method import Method
+from kdcore.shown import Shown
 from kdcore.spec import knob
 from kdcore.vocabulary import Batch, Paper, Seen, Terms
 
@@ -48,6 +49,7 @@ class BatchContrast(Method):
     weight = 0.1
     rests = False
     reads = ("embedding",)
+    shows = (Shown("numbers", "direction in the common space", "coordinate, the whole at length one", "coordinate"),)
     features: int = knob(128, 4, 512, help="Length of the directions that are compared.", scale="log")
     temperature: float = knob(0.07, 0.02, 1.0, help="Lower: only the most similar candidates matter.", scale="log")
 

@@ -7,6 +7,7 @@ from torch import Tensor
 from kdcore.geometry import unit
 from kdcore.method import Method
 from kdcore.response import at_least_float
+from kdcore.shown import Shown
 from kdcore.spec import knob
 from kdcore.vocabulary import Batch, Paper, Seen, Terms
 
@@ -53,6 +54,7 @@ class Dist(Method):
     weight = 0.02
     rests = True
     reads = ("logits",)
+    shows = (Shown("classes", "softened classes", "probability"),)
     temperature: float = knob(4.0, 1.0, 20.0, help="Softness of both distributions (the paper's tau).")
     beta: float = knob(1.0, 0.0, 10.0, help="Factor of the correlation over an image's classes.")
     gamma: float = knob(1.0, 0.0, 10.0, help="Factor of the correlation over the batch, class by class.")

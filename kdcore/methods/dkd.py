@@ -8,6 +8,7 @@ from torch import Tensor
 
 from kdcore.method import Method
 from kdcore.response import at_least_float, label_mean
+from kdcore.shown import Shown
 from kdcore.spec import knob
 from kdcore.vocabulary import Batch, Paper, Seen, Terms
 
@@ -34,6 +35,13 @@ def label_or_not(of_label: Tensor, of_others: Tensor) -> Tensor:
 def log_kl(student: Tensor, teacher: Tensor) -> Tensor:
     """KL divergence from the teacher's to the student's, both log-probabilities, (N, C) x (N, C) -> (N,)."""
     return F.kl_div(student, teacher, reduction="none", log_target=True).sum(dim=1)
+
+
+def with_gap(of_others: Tensor, labels: Tensor) -> Tensor:
+    """The others' values at their classes, with 0 at the label, (N, C-1) x (N,) -> (N, C)."""
+    places = torch.arange(of_others.shape[1], device=of_others.device)
+    classes = places + (places >= labels.unsqueeze(1)).long()
+    return of_others.new_zeros(len(of_others), of_others.shape[1] + 1).scatter(1, classes, of_others)
 
 
 class DecoupledDistillation(Method):
@@ -66,19 +74,31 @@ class DecoupledDistillation(Method):
     weight = 0.2
     rests = True
     reads = ("labels", "logits")
+    shows = (
+        Shown("numbers", "how sure of the likeliest class", "probability", names=("that class", "all others")),
+        Shown("classes", "ranking of the other classes", "probability among the others"),
+    )
     temperature: float = knob(4.0, 1.0, 20.0, help="Softness of all distributions.")
     alpha: float = knob(1.0, 0.0, 20.0, help="Factor of the label's own probability.")
     beta: float = knob(8.0, 0.0, 20.0, help="Factor of the ranking of the other classes.")
     warmup: float = knob(0.0, 0.0, 1.0, help="Share of the phase over which the loss rises from nothing to full.")
 
     def forward(self, student: Seen, teacher: Seen, batch: Batch) -> Terms:
-        ours = split_by_label(student.logits / self.temperature, batch.labels)
-        theirs = split_by_label(teacher.logits / self.temperature, batch.labels)
+        ours, theirs = (self.decoupled(seen.logits, batch.labels) for seen in (student, teacher))
         risen = min(1.0, batch.progress / self.warmup) if self.warmup > 0.0 else 1.0
         scale = risen * self.temperature**2
-        label = log_kl(label_or_not(*ours), label_or_not(*theirs))
-        ranking = log_kl(F.log_softmax(ours[1], dim=1), F.log_softmax(theirs[1], dim=1))
         return {
-            "label": scale * self.alpha * label_mean(label, batch.labels),
-            "ranking": scale * self.beta * label_mean(ranking, batch.labels),
+            "label": scale * self.alpha * label_mean(log_kl(ours[0], theirs[0]), batch.labels),
+            "ranking": scale * self.beta * label_mean(log_kl(ours[1], theirs[1]), batch.labels),
         }
+
+    def decoupled(self, logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Log-probabilities of the label or not, (N, 2), and of the other classes among themselves, (N, C-1)."""
+        of_label, of_others = split_by_label(logits / self.temperature, labels)
+        return label_or_not(of_label, of_others), F.log_softmax(of_others, dim=1)
+
+    def view(self, student: Seen, teacher: Seen) -> tuple[list[Tensor], list[Tensor]]:
+        """Both pairs of distributions with the teacher's first choice as the label, (N, 2) and (N, C), 0 for it."""
+        label = teacher.logits.argmax(dim=1)
+        ours, theirs = (self.decoupled(seen.logits, label) for seen in (student, teacher))
+        return [ours[0].exp(), with_gap(ours[1].exp(), label)], [theirs[0].exp(), with_gap(theirs[1].exp(), label)]

@@ -8,6 +8,8 @@ from kdcore.alignment import map_pairs
 from kdcore.connector import linear_connector
 from kdcore.method import Method
 from kdcore.response import at_least_float
+from kdcore.shown import Shown
+from kdcore.spec import knob
 from kdcore.vocabulary import Batch, Paper, Seen, Terms
 
 
@@ -33,8 +35,9 @@ class FitNet(Method):
         "FitNets: Hints for Thin Deep Nets",
     )
     provenance = (
-        "authors' code (half sum, two stages) and benchmark code (mean, one stage). Our decision: a linear 1x1 "
-        "connector, without the benchmark's batch norm and ReLU, and pooling of the larger map"
+        "authors' code (half sum, two stages) and benchmark code (mean, one stage: the default; own_stage above 0 has "
+        "the paper's hint stage first). Our decision: a linear 1x1 connector, without the benchmark's batch norm and "
+        "ReLU, and pooling of the larger map"
     )
     convention = (
         "Mean over all elements, as benchmark code has it, there with weight 100. The original's half of the sum is "
@@ -50,6 +53,11 @@ class FitNet(Method):
     matches = "one"
     prefers = "middle"
     reads = ("maps",)
+    shows = (Shown("channels", "hint", "activation"),)
+
+    own_stage = knob(
+        0.0, 0.0, 0.9, help="Share of the epochs in which the student learns hints alone first. 0: beside the others."
+    )
 
     def build(self, student: Seen, teacher: Seen, images: int) -> None:
         self.connector = linear_connector(student.maps[0], teacher.maps[0])

@@ -13,6 +13,7 @@ from kdcore.connector import linear_connector
 from kdcore.geometry import inner
 from kdcore.method import Method
 from kdcore.response import at_least_float
+from kdcore.shown import Shown
 from kdcore.spec import knob
 from kdcore.vocabulary import Batch, Paper, Seen, Terms
 
@@ -65,8 +66,9 @@ class SolutionFlow(Method):
         "A Gift from Knowledge Distillation: Fast Optimization, Network Minimization and Transfer Learning",
     )
     provenance = (
-        "benchmark code (RepDistiller). Our decision: flows between matched layers that follow each other, joint "
-        "training in one phase, and a learned 1x1 connector where channels differ, which the source forbids"
+        "benchmark code (RepDistiller). The student learns by it alone first (own_stage) and then without it, as "
+        "in the source. Our decision: flows between matched layers that follow each other, and a learned 1x1 connector "
+        "where channels differ, which the source forbids"
     )
     convention = (
         "Mean over the entries of a flow, sum over flows, mean over images, as benchmark code has it, there in a stage "
@@ -77,12 +79,18 @@ class SolutionFlow(Method):
     pitfalls = (
         "It grows with the fourth power of the activations: networks of other scales need another weight.",
         "It needs two matched layers or more.",
-        "The paper uses it to initialise the student and then drops it.",
+        "It only initialises the student, unless own_stage is 0: what it gained may be forgotten.",
     )
     weight = 20.0
     rests = True
     matches = "each"
     reads = ("maps",)
+    shows = (
+        Shown("matrix", "flow", "mean product of two channels", "channel", "channel of the next layer", of="next"),
+    )
+    own_stage = knob(
+        0.3, 0.0, 0.9, help="Share of the epochs in which the student learns by this alone first. 0: beside the others."
+    )
     pooling: str = knob("average", choices=("average", "max"), help="How the larger of two planes is made smaller.")
 
     def build(self, student: Seen, teacher: Seen, images: int) -> None:

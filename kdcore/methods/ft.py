@@ -10,6 +10,7 @@ from kdcore.connector import channels
 from kdcore.geometry import unit
 from kdcore.method import Method
 from kdcore.response import at_least_float
+from kdcore.shown import Shown
 from kdcore.spec import knob
 from kdcore.vocabulary import Batch, Paper, Seen, Terms
 
@@ -45,9 +46,9 @@ class FactorTransfer(Method):
         "Paraphrasing Complex Network: Network Compression via Factor Transfer",
     )
     provenance = (
-        "authors' code (layers, norm) and benchmark code (RepDistiller: norm places). Our decision: the paraphraser "
-        "learns beside the student, by a reconstruction term that sends the student no gradient and gets none from "
-        "it, where the source trains it first and then holds it still"
+        "authors' code (layers, norm) and benchmark code (RepDistiller: norm places). As there, the paraphraser "
+        "learns first (own_stage) and is then held still; with own_stage 0, our own variant, it learns beside the "
+        "student, by a reconstruction term that sends the student no gradient and gets none from it"
     )
     convention = (
         "Default: factors at length one as a whole, mean absolute difference, as the authors have it, there with "
@@ -57,7 +58,7 @@ class FactorTransfer(Method):
         "0.6 on 28x28)."
     )
     pitfalls = (
-        "The student follows a paraphraser that still learns: its target moves at first.",
+        "With own_stage 0 the student follows a paraphraser that still learns: its target moves at first.",
         "It shrinks with the size of the factor: its numbers have length one together.",
         "The paraphraser ends in a leaky ReLU and fits maps after a ReLU, not signed ones.",
     )
@@ -66,7 +67,12 @@ class FactorTransfer(Method):
     matches = "one"
     prefers = "last"
     reads = ("maps",)
+    shows = (Shown("channels", "factor", "activation, the factor at length one"),)
     own_terms = ("reconstruction",)
+    own_parts = ("paraphraser", "rebuilder")
+    own_stage = knob(
+        0.2, 0.0, 0.9, help="Share of the epochs in which the paraphraser learns first. 0: beside the student."
+    )
     rate: float = knob(0.5, 0.1, 1.0, help="Channels of the factor, as a share of the teacher's.")
     norm: str = knob("whole", choices=("whole", "places"), help="What has length one: all of it, or places' energies.")
 

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import torch.nn.functional as F
+from torch import Tensor
 
 from kdcore.method import Method
 from kdcore.response import at_least_float
+from kdcore.shown import Shown
 from kdcore.vocabulary import Batch, Paper, Seen, Terms
+
+
+def decided(teacher: Tensor) -> Tensor:
+    """The class that the teacher finds likeliest, (N, C) -> (N,)."""
+    return teacher.argmax(dim=1)
 
 
 class HardLabels(Method):
@@ -38,7 +45,13 @@ class HardLabels(Method):
     weight = 1.0
     rests = False
     reads = ("logits",)
+    shows = (Shown("classes", "the teacher's decision and the student's classes", "probability"),)
 
     def forward(self, student: Seen, teacher: Seen, batch: Batch) -> Terms:
-        decided = teacher.logits.argmax(dim=1)
-        return {"hard_label_kd": F.cross_entropy(at_least_float(student.logits), decided, reduction="none")}
+        ours = at_least_float(student.logits)
+        return {"hard_label_kd": F.cross_entropy(ours, decided(teacher.logits), reduction="none")}
+
+    def view(self, student: Seen, teacher: Seen) -> tuple[list[Tensor], list[Tensor]]:
+        """The student's class probabilities and the teacher's decision as such, (N, C) each."""
+        ours = at_least_float(student.logits).softmax(dim=1)
+        return [ours], [F.one_hot(decided(teacher.logits), ours.shape[1]).to(ours.dtype)]

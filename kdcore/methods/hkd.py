@@ -9,6 +9,7 @@ from kdcore.geometry import gram, root, unit
 from kdcore.method import Method
 from kdcore.pairwise import matched_maps, squared_distances
 from kdcore.response import at_least_float
+from kdcore.shown import Shown
 from kdcore.spec import knob
 from kdcore.vocabulary import Batch, Paper, Seen, Terms
 
@@ -75,6 +76,10 @@ class InformationFlow(Method):
     rests = True
     matches = "each"
     reads = ("maps",)
+    shows = (
+        Shown("images", "neighbours by angle", "share of a row"),
+        Shown("images", "neighbours by distance", "share of a row"),
+    )
     initial: float = knob(10.0, 0.0, 1000.0, help="Factor of all layers but the last at the start.")
     decay: float = knob(0.7, 0.1, 1.0, help="What of it is left after one decay step.")
     decays: float = knob(50.0, 0.0, 1000.0, help="Decay steps in the whole phase; the authors take one an epoch.")

@@ -7,6 +7,7 @@ from torch import Tensor
 from kdcore.connector import linear_projection
 from kdcore.method import Method
 from kdcore.response import at_least_float
+from kdcore.shown import Shown
 from kdcore.vocabulary import Batch, Paper, Seen, Terms
 
 
@@ -42,6 +43,7 @@ class FeatureSource(Method):
     weight = 0.05
     rests = True
     reads = ("embedding",)
+    shows = (Shown("numbers", "embedding", "activation", "feature"),)
 
     def build(self, student: Seen, teacher: Seen, images: int) -> None:
         self.connector = linear_projection(student.embedding, teacher.embedding)

@@ -8,6 +8,7 @@ from kdcore.connector import linear_projection
 from kdcore.fisher import feature_weights, linear_classifier, mean_one
 from kdcore.method import Method
 from kdcore.response import at_least_float
+from kdcore.shown import Shown
 from kdcore.spec import knob
 from kdcore.vocabulary import Batch, Paper, Seen, Terms
 
@@ -48,6 +49,7 @@ class WeightedFeatureSource(Method):
     weight = 0.04
     rests = True
     reads = ("logits", "embedding", "classifier")
+    shows = (Shown("numbers", "weighted embedding", "activation times the root of its weight", "feature"),)
     scale: str = knob(
         "mean1", choices=("mean1", "fisher"), help="Each image's weights with a mean of one, or as they are."
     )

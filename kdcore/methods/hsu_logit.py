@@ -6,6 +6,7 @@ from torch import Tensor
 
 from kdcore.method import Method
 from kdcore.response import at_least_float
+from kdcore.shown import Shown
 from kdcore.vocabulary import Batch, Paper, Seen, Terms
 
 
@@ -38,6 +39,7 @@ class LogitSource(Method):
     weight = 0.03
     rests = True
     reads = ("logits",)
+    shows = (Shown("classes", "logits", "logit"),)
 
     def forward(self, student: Seen, teacher: Seen, batch: Batch) -> Terms:
         (ours,), (theirs,) = self.view(student, teacher)

@@ -7,6 +7,7 @@ from torch import Tensor
 from kdcore.fisher import curvature
 from kdcore.method import Method
 from kdcore.response import at_least_float
+from kdcore.shown import Shown
 from kdcore.vocabulary import Batch, Paper, Seen, Terms
 
 
@@ -39,6 +40,7 @@ class CurvatureSource(Method):
     weight = 1.0
     rests = True
     reads = ("logits",)
+    shows = (Shown("classes", "logits", "logit"),)
 
     def forward(self, student: Seen, teacher: Seen, batch: Batch) -> Terms:
         (ours,), (theirs,) = self.view(student, teacher)

@@ -7,6 +7,7 @@ from torch import Tensor
 from kdcore.fisher import class_weights, mean_one
 from kdcore.method import Method
 from kdcore.response import at_least_float
+from kdcore.shown import Shown
 from kdcore.spec import knob
 from kdcore.vocabulary import Batch, Paper, Seen, Terms
 
@@ -44,6 +45,7 @@ class WeightedLogitSource(Method):
     weight = 0.015
     rests = True
     reads = ("logits",)
+    shows = (Shown("classes", "weighted logits", "logit times the root of its weight"),)
     scale: str = knob(
         "mean1", choices=("mean1", "fisher"), help="Each image's weights with a mean of one, or as they are."
     )

@@ -8,6 +8,7 @@ from kdcore.connector import normalised_connector
 from kdcore.geometry import inner, unit
 from kdcore.method import Method
 from kdcore.response import at_least_float
+from kdcore.shown import Shown
 from kdcore.vocabulary import Batch, Paper, Seen, Terms
 
 
@@ -51,6 +52,7 @@ class ChannelCorrelation(Method):
     matches = "one"
     prefers = "last"
     reads = ("maps",)
+    shows = (Shown("matrix", "how alike the channels are", "inner product of two channels", "channel", "channel"),)
 
     def build(self, student: Seen, teacher: Seen, images: int) -> None:
         self.connector = normalised_connector(student.maps[0], teacher.maps[0])

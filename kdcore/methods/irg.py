@@ -11,6 +11,7 @@ from kdcore.geometry import NOTHING
 from kdcore.method import Method
 from kdcore.pairwise import matched_maps, squared_distances
 from kdcore.response import at_least_float
+from kdcore.shown import Shown
 from kdcore.spec import knob
 from kdcore.vocabulary import Batch, Paper, Seen, Terms
 
@@ -67,6 +68,7 @@ class RelationshipGraph(Method):
     rests = True
     matches = "each"
     reads = ("logits", "maps")
+    shows = (Shown("images", "edges between images", "squared distance in units of the largest"),)
     vertex: float = knob(0.1, 0.0, 100.0, help="Factor of the logits' squared error.")
     edge: float = knob(5.0, 0.0, 1000.0, help="Factor of the distances between images.")
     transformation: float = knob(5.0, 0.0, 1000.0, help="Factor of how the distances change from layer to layer.")

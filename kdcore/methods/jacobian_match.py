@@ -6,6 +6,7 @@ from torch import Tensor
 
 from kdcore.geometry import unit
 from kdcore.method import Method
+from kdcore.shown import Shown
 from kdcore.slopes import input_slope, logit_of, named_class, same_pictures
 from kdcore.vocabulary import Batch, Paper, Seen, Terms
 
@@ -56,6 +57,7 @@ class JacobianMatching(Method):
     weight = 1.0
     rests = True
     reads = ("labels", "logits", "inputs")
+    shows = (Shown("pixels", "what would make its class likelier", "slope of the logit, at length one"),)
 
     def forward(self, student: Seen, teacher: Seen, batch: Batch) -> Terms:
         ours, theirs = directions(student, teacher, named_class(batch, teacher))

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from torch import Tensor
+
 from kdcore.method import Method
-from kdcore.response import soft_kl
+from kdcore.response import log_softened, soft_kl
+from kdcore.shown import Shown
 from kdcore.spec import knob
 from kdcore.vocabulary import Batch, Paper, Seen, Terms
 
@@ -36,7 +39,13 @@ class SoftTargets(Method):
     weight = 1.0
     rests = True
     reads = ("logits",)
+    shows = (Shown("classes", "softened classes", "probability"),)
     temperature: float = knob(4.0, 1.0, 20.0, help="Softness of both distributions. At 1 they are the plain softmax.")
 
     def forward(self, student: Seen, teacher: Seen, batch: Batch) -> Terms:
         return {"kd": soft_kl(student.logits, teacher.logits, self.temperature)}
+
+    def view(self, student: Seen, teacher: Seen) -> tuple[list[Tensor], list[Tensor]]:
+        """The softened class probabilities, (N, C) each."""
+        ours, theirs = (log_softened(seen.logits, self.temperature).exp() for seen in (student, teacher))
+        return [ours], [theirs]

@@ -50,6 +50,7 @@ class LabelSmoothing(Method):
     rests = False
     reads = ("labels", "logits")
     needs_teacher = False
+    no_view = "It compares the student with smoothed labels: no teacher takes part."
     smoothing: float = knob(0.1, 0.0, 0.9, help="Probability taken from the label and spread over the classes.")
     variant: str = knob(
         "uniform", choices=("uniform", "km1"), help="Spread over all classes, or (km1) over the wrong ones only."

@@ -6,6 +6,7 @@ from torch import Tensor
 
 from kdcore.method import Method
 from kdcore.response import at_least_float
+from kdcore.shown import Shown
 from kdcore.spec import knob
 from kdcore.vocabulary import Batch, Paper, Seen, Terms
 
@@ -44,6 +45,7 @@ class LogitRegression(Method):
     weight = 0.15
     rests = True
     reads = ("logits",)
+    shows = (Shown("classes", "logits", "logit"),)
     form: str = knob(
         "mean", choices=("mean", "half_sum"), help="mean over classes, or the paper's half of the sum over classes."
     )

@@ -7,6 +7,7 @@ from torch import Tensor
 from kdcore.geometry import root, unit
 from kdcore.method import Method
 from kdcore.response import at_least_float, soft_kl
+from kdcore.shown import Shown
 from kdcore.spec import knob
 from kdcore.vocabulary import Batch, Paper, Seen, Terms
 
@@ -58,6 +59,7 @@ class StandardisedLogits(Method):
     weight = 0.5
     rests = True
     reads = ("logits",)
+    shows = (Shown("classes", "standardised logits", "logit in standard deviations"),)
     temperature: float = knob(2.0, 1.0, 20.0, help="Softness of both distributions, in standard deviations.")
     spread: str = knob(
         "code", choices=("code", "paper"), help="Variance over C-1 classes as in the code, or over C as in the paper."

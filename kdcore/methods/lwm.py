@@ -8,6 +8,7 @@ from kdcore.alignment import one_plane
 from kdcore.geometry import unit
 from kdcore.method import Method
 from kdcore.response import at_least_float
+from kdcore.shown import Shown
 from kdcore.slopes import logit_of, slope
 from kdcore.vocabulary import Batch, Paper, Seen, Terms
 
@@ -62,6 +63,7 @@ class LearningWithoutMemorizing(Method):
     matches = "one"
     prefers = "last"
     reads = ("logits", "maps", "inputs")
+    shows = (Shown("channels", "evidence for the class", "evidence of a place, the map at length one"),)
 
     def forward(self, student: Seen, teacher: Seen, batch: Batch) -> Terms:
         ours, theirs = self.evidences(student, teacher)

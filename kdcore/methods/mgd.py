@@ -10,6 +10,7 @@ from kdcore.augmentation import replayable
 from kdcore.connector import channels, linear_connector
 from kdcore.method import Method
 from kdcore.response import at_least_float
+from kdcore.shown import Shown
 from kdcore.spec import knob
 from kdcore.vocabulary import Batch, Paper, Seen, Terms
 
@@ -61,6 +62,7 @@ class MaskedGeneration(Method):
     matches = "one"
     prefers = "last"
     reads = ("maps",)
+    shows = (Shown("channels", "rebuilt map", "activation"),)
     share: float = knob(0.15, 0.0, 0.95, help="How much of the student's map is hidden, on average.")
     hides: str = knob("channels", choices=("channels", "places"), help="What is hidden: whole channels, or places.")
 

@@ -8,6 +8,7 @@ from torch import Tensor
 from kdcore.alignment import map_pairs
 from kdcore.geometry import inner, unit
 from kdcore.method import Method
+from kdcore.shown import Shown
 from kdcore.spec import knob
 from kdcore.vocabulary import Batch, Paper, Seen, Terms
 
@@ -89,6 +90,20 @@ class NeuronSelectivity(Method):
     kernel: str = knob(
         "poly2", choices=("poly2", "linear", "gaussian"), help="How two patterns are compared. linear: only their mean."
     )
+
+    @property
+    def shows(self) -> tuple[Shown, ...]:  # type: ignore[override]
+        """What the view is."""
+        if self.kernel == "linear":
+            return (Shown("numbers", "mean pattern", "mean over channels at length one", "place"),)
+        return (Shown("matrix", "how places respond together", "mean product over channels", "place", "place"),)
+
+    @property
+    def no_view(self) -> str:  # type: ignore[override]
+        """Why there is none."""
+        if self.kernel != "gaussian":
+            return ""
+        return "With the gaussian kernel it compares infinitely many features of the channels' patterns."
 
     def forward(self, student: Seen, teacher: Seen, batch: Batch) -> Terms:
         pairs = map_pairs(student, teacher)

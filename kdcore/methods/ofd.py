@@ -11,6 +11,7 @@ from kdcore.alignment import preact_pairs
 from kdcore.connector import normalised_connector
 from kdcore.method import Method
 from kdcore.response import at_least_float
+from kdcore.shown import Shown
 from kdcore.spec import knob
 from kdcore.vocabulary import Batch, Paper, Seen, Terms
 
@@ -78,6 +79,7 @@ class Overhaul(Method):
     rests = True
     matches = "each"
     reads = ("preacts",)
+    shows = (Shown("channels", "map before the activation", "activation"),)
     reduction: str = knob("mean", choices=("mean", "sum"), help="Over the elements of a layer; sum is the authors'.")
 
     def build(self, student: Seen, teacher: Seen, images: int) -> None:

@@ -7,6 +7,7 @@ from torch import Tensor
 from kdcore.geometry import gram, softened
 from kdcore.method import Method
 from kdcore.response import at_least_float
+from kdcore.shown import Shown
 from kdcore.spec import knob
 from kdcore.vocabulary import Batch, Paper, Seen, Terms
 
@@ -59,6 +60,7 @@ class ProbabilisticTransfer(Method):
     weight = 4000.0
     rests = True
     reads = ("embedding",)
+    shows = (Shown("images", "likely neighbours", "probability"),)
     reduction: str = knob("mean", choices=("mean", "row"), help="Over an image's row; row is its sum, the divergence.")
 
     def forward(self, student: Seen, teacher: Seen, batch: Batch) -> Terms:

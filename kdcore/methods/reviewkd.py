@@ -10,6 +10,7 @@ from kdcore.connector import channels
 from kdcore.fusion import Fusion, normalised_convolution
 from kdcore.method import Method
 from kdcore.response import at_least_float
+from kdcore.shown import Shown
 from kdcore.spec import knob
 from kdcore.vocabulary import Batch, Paper, Seen, Terms
 
@@ -69,6 +70,7 @@ class KnowledgeReview(Method):
     rests = False
     matches = "each"
     reads = ("maps", "preacts", "embedding")
+    shows = (Shown("channels", "fused map", "activation"),)
     features: int = knob(512, 4, 512, help="Channels in which layers are fused, at most the embedding's.", scale="log")
     warmup: float = knob(0.0, 0.0, 1.0, help="Share of the phase over which the loss rises from nothing to full.")
 

@@ -9,6 +9,7 @@ from torch import Tensor
 from kdcore.geometry import inner, root, unit
 from kdcore.method import Method
 from kdcore.response import at_least_float
+from kdcore.shown import Shown
 from kdcore.spec import knob
 from kdcore.vocabulary import Batch, Paper, Seen, Terms
 
@@ -72,6 +73,10 @@ class RelationalDistillation(Method):
     weight = 0.05
     rests = True
     reads = ("embedding",)
+    shows = (
+        Shown("images", "distances", "distance in units of the mean"),
+        Shown("angles", "angles at the chosen input", "cosine of the angle"),
+    )
     distance: float = knob(25.0, 0.0, 1000.0, help="Factor of the distances.")
     angle: float = knob(50.0, 0.0, 1000.0, help="Factor of the angles.")
 

@@ -10,6 +10,7 @@ from kdcore.connector import channels
 from kdcore.geometry import gram, inner, unit
 from kdcore.method import Method
 from kdcore.response import at_least_float
+from kdcore.shown import Shown
 from kdcore.spec import knob
 from kdcore.vocabulary import Batch, Paper, Seen, Terms
 
@@ -80,6 +81,7 @@ class SemanticCalibration(Method):
     rests = False
     matches = "all"
     reads = ("maps",)
+    shows = (Shown("channels", "projected map", "activation"),)
     attends = "student"
     """Whose layers share out their attention over the other side's."""
     row: str = knob(

@@ -8,6 +8,7 @@ from torch import Tensor
 from kdcore.geometry import unit
 from kdcore.method import Method
 from kdcore.response import at_least_float
+from kdcore.shown import Shown
 from kdcore.slopes import input_slope, same_pictures
 from kdcore.vocabulary import Batch, Paper, Seen, Terms
 
@@ -74,9 +75,18 @@ class Sobolev(Method):
     weight = 0.05
     rests = True
     reads = ("logits", "inputs")
+    shows = (Shown("pixels", "how a mixture of classes hangs on the picture", "slope of log-probability on the input"),)
 
     def forward(self, student: Seen, teacher: Seen, batch: Batch) -> Terms:
         classes = student.logits.shape[1]
         weights = mixtures(batch.index, classes, round(batch.progress * 2**24))
         ours, theirs = slopes_along(student, teacher, weights)
         return {"sobolev": classes * (ours - theirs).square().flatten(1).sum(dim=1)}
+
+    def view(self, student: Seen, teacher: Seen) -> tuple[list[Tensor], list[Tensor]] | None:
+        """Both slopes along the mixtures of the first images at the start, (N, *shape); None without slopes."""
+        if student.inputs is None or teacher.inputs is None:
+            return None
+        index = torch.arange(len(student.logits), device=student.logits.device)
+        ours, theirs = slopes_along(student, teacher, mixtures(index, student.logits.shape[1], 0))
+        return [ours], [theirs]

@@ -7,6 +7,7 @@ from torch import Tensor
 from kdcore.geometry import gram, unit
 from kdcore.method import Method
 from kdcore.response import at_least_float
+from kdcore.shown import Shown
 from kdcore.vocabulary import Batch, Paper, Seen, Terms
 
 
@@ -45,6 +46,7 @@ class SimilarityPreserving(Method):
     matches = "one"
     prefers = "last"
     reads = ("maps",)
+    shows = (Shown("images", "how alike images are", "likeness, each row at length one"),)
 
     def forward(self, student: Seen, teacher: Seen, batch: Batch) -> Terms:
         (ours,), (theirs,) = self.view(student, teacher)

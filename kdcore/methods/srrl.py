@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from kdcore.fisher import linear_classifier
 from kdcore.method import Method
 from kdcore.response import at_least_float
+from kdcore.shown import Shown
 from kdcore.vocabulary import Batch, Classifier, Paper, Seen, Terms
 
 
@@ -52,6 +53,7 @@ class RegressionRepresentation(Method):
     weight = 0.3
     rests = False
     reads = ("logits", "embedding", "classifier")
+    shows = (Shown("numbers", "embedding", "activation", "feature"),)
 
     def build(self, student: Seen, teacher: Seen, images: int) -> None:
         linear_classifier(teacher, whose="teacher")

@@ -57,6 +57,7 @@ class TeacherFree(Method):
     rests = False
     reads = ("labels", "logits")
     needs_teacher = False
+    no_view = "It compares the student with an imagined teacher, the same for every image of a class."
     correct: float = knob(0.99, 0.01, 0.999, help="Probability that the virtual teacher gives to the label.")
     temperature: float = knob(20.0, 1.0, 100.0, help="Softness of the virtual teacher and, in form paper, the student.")
     form: str = knob("paper", choices=("paper", "repo"), help="The paper's formula, or what the authors' code does.")

@@ -9,6 +9,7 @@ from kdcore.connector import channels
 from kdcore.fusion import Fusion
 from kdcore.method import Method
 from kdcore.response import at_least_float, label_mean, soft_kl
+from kdcore.shown import Shown
 from kdcore.spec import knob
 from kdcore.vocabulary import Batch, Paper, Seen, Terms
 
@@ -79,6 +80,10 @@ class UnifiedDistillation(Method):
     rests = False
     matches = "each"
     reads = ("labels", "logits", "maps")
+    shows = (
+        Shown("numbers", "means of the Gaussian", "mean", "number", of="whole"),
+        Shown("numbers", "spread of the Gaussian", "logarithm of the variance", "number", of="whole"),
+    )
     own_terms = ("anchor",)
     features: int = knob(512, 4, 512, help="Channels in which layers are fused, at most the last's.", scale="log")
     logits: float = knob(1.0, 0.0, 100.0, help="Factor of the soft targets; 0 leaves them to another method.")

@@ -12,6 +12,7 @@ from kdcore.alignment import map_pairs
 from kdcore.connector import channels
 from kdcore.method import Method
 from kdcore.response import at_least_float
+from kdcore.shown import Shown
 from kdcore.spec import knob
 from kdcore.vocabulary import Batch, Paper, Seen, Terms
 
@@ -71,6 +72,7 @@ class InformationTransfer(Method):
     rests = False
     matches = "each"
     reads = ("maps",)
+    shows = (Shown("channels", "guessed map", "activation"),)
     variance: float = knob(5.0, 0.01, 100.0, help="Variance of every channel at the start.", scale="log")
 
     def build(self, student: Seen, teacher: Seen, images: int) -> None:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from kdcore.method import Method
 from kdcore.response import at_least_float
+from kdcore.shown import Shown
 from kdcore.vocabulary import Batch, Paper, Seen, Terms
 
 
@@ -62,6 +63,7 @@ class WeightDistance(Method):
     weight = 0.05
     rests = True
     reads = ("parameters",)
+    shows = (Shown("weights", "weights", "weight"),)
 
     def build(self, student: Seen, teacher: Seen, images: int) -> None:
         alike(student.parameters, teacher.parameters)
@@ -69,3 +71,8 @@ class WeightDistance(Method):
     def forward(self, student: Seen, teacher: Seen, batch: Batch) -> Terms:
         distance = half_squared_distance(alike(student.parameters, teacher.parameters))
         return {"weight_distance": distance.expand(len(batch.index))}
+
+    def view(self, student: Seen, teacher: Seen) -> tuple[list[Tensor], list[Tensor]]:
+        """Every tensor of weights, in the networks' order. Raises ValueError for networks of different shapes."""
+        pairs = alike(student.parameters, teacher.parameters)
+        return [ours for ours, _ in pairs], [theirs for _, theirs in pairs]

@@ -6,15 +6,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from kdcore.method import Method
-from kdcore.response import at_least_float, label_mean
+from kdcore.response import at_least_float, label_mean, log_softened
+from kdcore.shown import Shown
 from kdcore.spec import knob
 from kdcore.vocabulary import Batch, Paper, Seen, Terms
 
 
 def soft_cross_entropy(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
     """Cross-entropy of the student's softened classes with the teacher's, (N, C) x (N, C) -> (N,)."""
-    softened = (at_least_float(teacher) / temperature).softmax(dim=1)
-    return -(softened * F.log_softmax(at_least_float(student) / temperature, dim=1)).sum(dim=1)
+    return -(log_softened(teacher, temperature).exp() * log_softened(student, temperature)).sum(dim=1)
 
 
 def teachability(student: Tensor, teacher: Tensor, labels: Tensor) -> Tensor:
@@ -62,9 +62,15 @@ class WeightedSoftLabels(Method):
     rests = False
     holds = True
     reads = ("labels", "logits")
+    shows = (Shown("classes", "softened classes", "probability"),)
     temperature: float = knob(2.0, 1.0, 20.0, help="Softness of both distributions. The weights are taken without it.")
 
     def forward(self, student: Seen, teacher: Seen, batch: Batch) -> Terms:
         counts = teachability(student.logits, teacher.logits, batch.labels)
         losses = self.temperature**2 * counts * soft_cross_entropy(student.logits, teacher.logits, self.temperature)
         return {"wsld": label_mean(losses, batch.labels)}
+
+    def view(self, student: Seen, teacher: Seen) -> tuple[list[Tensor], list[Tensor]]:
+        """The softened class probabilities, (N, C) each, before an image is weighed."""
+        ours, theirs = (log_softened(seen.logits, self.temperature).exp() for seen in (student, teacher))
+        return [ours], [theirs]

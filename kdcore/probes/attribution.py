@@ -9,8 +9,20 @@ import numpy
 import torch
 from torch import Tensor
 
-from kdcore.answer import Attribution
-from kdcore.attributions import CAM, FROM_THE_END, GRADIENTS, PATCHES, alike, maps_of, steps_for, window_of, work_of
+from kdcore.answers.attribution import Attribution
+from kdcore.asked_picture import asked_picture, own_knob
+from kdcore.attributions import (
+    CAM,
+    CHOSEN,
+    FROM_THE_END,
+    GRADIENTS,
+    PATCHES,
+    alike,
+    maps_of,
+    steps_for,
+    window_of,
+    work_of,
+)
 from kdcore.beside import Sides, sides
 from kdcore.probe import Probe, ProbeError, percent
 from kdcore.spec import knob
@@ -36,25 +48,32 @@ class AttributionOfClass(Probe):
     needs = ("images",)
     split: str = knob("validation", choices=("validation", "test"), help="From which pictures.")
     picture: int = knob(0, 0, 100_000, help="Which picture of the split, counted from 0.")
+    own: str = own_knob()
     explained: int = knob(
         OF_TEACHER, OF_TRUTH, 999,
         help="The class to explain, counted from 0; -1: what the teacher says, -2: what the student says, -3: the "
         "truth.",
     )  # fmt: skip
+    student_layer: int = knob(
+        -1, -1, 999,
+        help="The students' layer that Grad-CAM explains, counted from 0. -1: the last three, counted from the end.",
+    )  # fmt: skip
+    teacher_layer: int = knob(
+        -1, -1, 999, help="The teacher's. With only one of the two chosen, the other is the one it pairs with."
+    )
     baseline: str = knob(
         "black", choices=("black", "mean"), help="What a place shows that is taken away: black, or the mean picture."
     )
 
     def ask(self, revived: Revived) -> Attribution:
-        data, split = revived.data, getattr(revived.data, self.split)
+        data = revived.data
         if not data.images_of_plane:
             raise ProbeError("points in a plane have no places that could speak for a class; pictures have")
-        if self.picture >= len(split):
-            raise ProbeError(f"picture={self.picture}: there are {len(split)} {self.split} pictures, counted from 0")
-        who = sides(revived)
+        asked = asked_picture(revived, self.split, self.picture, self.own)
+        split, who = asked.split, sides(revived)
         others = ("teacher",) if split.partner is not None else ()  # who sees the scene through another sensor
         scenes = {
-            part: (split.partner if part in others else split.images)[self.picture : self.picture + 1]
+            part: split.partner if part in others and split.partner is not None else split.images
             for part in who.views()
         }
         looks = {part: looking(who, part) for part in scenes}
@@ -62,12 +81,14 @@ class AttributionOfClass(Probe):
             seen = {part: looks[part](scene) for part, scene in scenes.items()}
         chances = {part: one.logits[0].softmax(dim=0) for part, one in seen.items()}
         said = {part: int(values.argmax()) for part, values in chances.items()}
-        truth = int(split.truth[self.picture])
-        target = {OF_TEACHER: said["teacher"], OF_STUDENT: said["student"], OF_TRUTH: truth}.get(
+        if self.explained == OF_TRUTH and asked.truth is None:
+            raise ProbeError("nobody told the class of your picture; explain what the teacher or the student says")
+        target = {OF_TEACHER: said["teacher"], OF_STUDENT: said["student"], OF_TRUTH: asked.truth or 0}.get(
             self.explained, self.explained
         )
         if target >= data.classes:
             raise ProbeError(f"explained={target}: the classes are 0 to {data.classes - 1}")
+        layers = self._layers(who, seen)
         steps = steps_for(work_of_all(who, split.images))
         height, width = data.shape[1:]
         rows, columns, *_ = window_of(height, width)
@@ -81,7 +102,7 @@ class AttributionOfClass(Probe):
                 self.baseline,
                 *(data.partner_mean, data.partner_std) if part in others else (data.mean, data.std),
             )
-            found = maps_of(looks[part], scene, baseline=off, target=target, steps=steps)
+            found = maps_of(looks[part], scene, baseline=off, target=target, steps=steps, layer=layers.get(part))
             with torch.no_grad():
                 gap = float(seen[part].logits[0, target] - looks[part](off).logits[0, target])
             sums[part] = [found.total, gap]
@@ -99,7 +120,7 @@ class AttributionOfClass(Probe):
                     agreement[name] = list(measured)
         words = data.class_names
         return Attribution(
-            title=f"What speaks for “{words[target]}” in {self.split} picture {self.picture} (truth {words[truth]})",
+            title=f"What speaks for “{words[target]}” in {asked.name} (truth {asked.truth_says(words)})",
             says=_sentence(agreement, sums, "black" if self.baseline == "black" else "the mean"),
             pictures={
                 part: _pixels(scene, data.partner_pixels if part in others else data.pixels)
@@ -108,7 +129,9 @@ class AttributionOfClass(Probe):
             said={
                 part: f"{words[label]} ({percent(float(chances[part][label]))})" for part, label in said.items()
             },
-            methods=[GRADIENTS, PATCHES, *(f"{CAM}, {place}" for place in FROM_THE_END if _any(arrays, place))],
+            methods=[
+                GRADIENTS, PATCHES, *(f"{CAM}, {place}" for place in (CHOSEN, *FROM_THE_END) if _any(arrays, place))
+            ],
             maps=arrays,
             notes=notes,
             agreement=agreement,
@@ -116,6 +139,13 @@ class AttributionOfClass(Probe):
             explained=words[target],
             class_names=list(words),
         )  # fmt: skip
+
+    def _layers(self, who: Sides, seen: dict[str, Seen]) -> dict[str, int]:
+        """part -> the layer chosen for Grad-CAM; nothing where none is chosen."""
+        if self.student_layer < 0 and self.teacher_layer < 0:
+            return {}
+        student, teacher, _ = who.pair(seen, self.student_layer, self.teacher_layer)
+        return {"student": student, "baseline": student, "teacher": teacher}
 
 
 def nothing(scene: Tensor, baseline: str, mean: Tensor | None, std: Tensor | None) -> Tensor:

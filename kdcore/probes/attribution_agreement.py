@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy
 
-from kdcore.answer import Bars
-from kdcore.attributions import FEWEST, MACS, alike, maps_of
+from kdcore.answers.bars import Bars
+from kdcore.attributions import FEWEST, MACS, PLACES, alike, maps_of
 from kdcore.beside import sides, view_logits
 from kdcore.probe import Probe, ProbeError, percent
 from kdcore.probes.attribution import looking, nothing, work_of_all
@@ -42,10 +42,10 @@ class AttributionAgreement(Probe):
         who = sides(revived)
         macs = max(1, work_of_all(who, data.validation.images))
         # Four times what one picture may cost: large networks explain fewer pictures, and more coarsely.
-        affordable = int(4 * MACS / (macs * 3 * FEWEST))
+        affordable = int(4 * MACS / (macs * (3 * FEWEST + PLACES)))
         split = data.validation
         count = min(self.inputs, max(4, affordable), len(split))
-        steps = int(min(FINEST, max(FEWEST, 4 * MACS / (macs * 3 * max(1, count)))))
+        steps = int(min(FINEST, max(FEWEST, (4 * MACS / (macs * max(1, count)) - PLACES) / 3)))
         if count < 4:
             raise ProbeError(f"{count} validation pictures are too few for a mean; 4 or more are needed")
         eyes = dict.fromkeys(who.views(), split.images)
@@ -60,7 +60,7 @@ class AttributionAgreement(Probe):
             for number, target in enumerate(targets):
                 image = images[number : number + 1]
                 off = nothing(image, "black", *scales[part])
-                maps = maps_of(look, image, baseline=off, target=target, steps=steps, patches=False).maps
+                maps = maps_of(look, image, baseline=off, target=target, steps=steps).maps
                 found[part].append({method: values.float().cpu().numpy() for method, values in maps.items()})
         found["next"] = found["teacher"][1:] + found["teacher"][:1]
         methods = [

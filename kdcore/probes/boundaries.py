@@ -4,28 +4,31 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy
 import torch
 from torch import Tensor
 
-from kdcore.answer import Plane
-from kdcore.beside import see, sides
-from kdcore.contours import zero_lines
+from kdcore.answers.plane import Plane
+from kdcore.beside import sides, view_logits
+from kdcore.counterparts import counterparts
+from kdcore.planes import draw_plane
 from kdcore.probe import Probe, ProbeError, percent
 from kdcore.spec import knob
 
 if TYPE_CHECKING:
     from kdcore.revive import Revived
 
-MOST_NEURONS = 48
 MOST_POINTS = 250
+SHADES = ("decisions", "signs")
+"""What lies under the zero lines: the classes, or how many of the teacher's neurons are switched the same way."""
 
 
 class Boundaries(Probe):
     """Where does each network decide, and where do its neurons switch on and off?
 
     Colours are the decision regions over the whole input plane, thin lines the zero lines of a layer's neurons, from
-    which the network builds its boundary. Dark shade marks where a network decides otherwise than the teacher.
+    which the network builds its boundary. Dark shade marks where a network decides otherwise than the teacher. Shaded
+    by signs, the plane shows how many of the teacher's neurons each network switches the same way: through the run's
+    connector where it learned one for signs, else each by the neuron that agrees with it best on validation points.
     """
 
     title = "Activation boundaries"
@@ -34,18 +37,19 @@ class Boundaries(Probe):
     student_layer: int = knob(-1, -1, 999, help="The student's layer, counted from 0. -1: the one the run matched.")
     teacher_layer: int = knob(-1, -1, 999, help="The teacher's layer, counted from 0. -1: the one the run matched.")
     grid: int = knob(80, 8, 200, help="Points along each side of the plane.", unit="points")
+    shade: str = knob("decisions", choices=SHADES, help="Colour by decisions, or by equal signs of neurons.")
 
     def ask(self, revived: Revived) -> Plane:
         data = revived.data
         if data.images_of_plane:
             raise ProbeError(
-                f"{revived.recipe.data.key} gives pictures, whose input has more than two dimensions; "
-                "its activation boundaries are compared as shares of equal signs"
+                f"{revived.recipe.data.key} gives pictures, whose input has more than two dimensions; the plane "
+                "through three of them (picture_plane) can be drawn"
             )
         who = sides(revived)
-        normal = who.look(data.test, 2)
-        s, t, why = who.pair(normal, self.student_layer, self.teacher_layer)
-        layers = {"teacher": t, "student": s, "baseline": s}
+        seen = who.look(data.validation if self.shade == "signs" else data.test, 256 if self.shade == "signs" else 2)
+        s, t, why = who.pair(seen, self.student_layer, self.teacher_layer)
+        stand_ins = counterparts(who, seen, (s, t)) if self.shade == "signs" else {}
 
         points = data.test.images[:MOST_POINTS] * data.std + data.mean
         low, high = points.min(dim=0).values, points.max(dim=0).values
@@ -55,47 +59,61 @@ class Boundaries(Probe):
             for axis in (0, 1)
         )
         columns, rows = x.repeat(self.grid), y.repeat_interleave(self.grid)
-        plane = (torch.stack([columns, rows], dim=1) - data.mean) / data.std
-
-        decisions: dict[str, numpy.ndarray] = {}
-        lines: dict[str, numpy.ndarray] = {}
-        drawn: dict[str, str] = {}
-        on_points: dict[str, Tensor] = {}
-        for part, view in who.views().items():
-            seen = see(revived, view, plane)
-            preacts = seen.preacts[layers[part]].flatten(1)
-            decisions[part] = seen.logits.argmax(dim=1).view(self.grid, self.grid).short().numpy()
-            fields = preacts[:, :MOST_NEURONS].T.reshape(-1, self.grid, self.grid)
-            lines[part] = zero_lines(fields.numpy(), x=x.numpy(), y=y.numpy())
-            name = who.layer_names(part, len(seen.preacts))[layers[part]]
-            drawn[part] = f"{name}, {min(MOST_NEURONS, preacts.shape[1])} of {preacts.shape[1]} neurons"
-            on_points[part] = see(revived, view, data.test.images).logits.argmax(dim=1)
+        plane = (torch.stack([columns, rows], dim=1).to(data.mean.device) - data.mean) / data.std
+        drawn = draw_plane(
+            revived, who, dict.fromkeys(who.views(), plane), x=x.numpy(), y=y.numpy(),
+            layers={"teacher": t, "student": s, "baseline": s}, stand_ins=stand_ins,
+        )  # fmt: skip
+        on_points: dict[str, Tensor] = {
+            part: view_logits(revived, view, data.test.images).argmax(dim=1) for part, view in who.views().items()
+        }
         agreement = {
             part: float((said == on_points["teacher"]).float().mean())
             for part, said in on_points.items()
             if part != "teacher"
         }
+        signs_mean = {part: float(shares.mean()) for part, shares in drawn.signs.items()}
         alike = percent(agreement["student"], digits=1)
         said = f"The student decides as the teacher on {alike} of {len(data.test):,} test points"
         if "baseline" in agreement:
             said += f", the student alone on {percent(agreement['baseline'], digits=1)}"
+        if signs_mean:
+            said = says_of_signs(signs_mean)
+        title = "Decision regions" if not stand_ins else f"Neurons switched as in the teacher ({ways(stand_ins)})"
         return Plane(
-            title=f"Decision regions and zero lines, layers {why}",
+            title=f"{title} and zero lines, layers {why}",
             says=said + ".",
             x=x.numpy(),
             y=y.numpy(),
-            decisions=decisions,
-            lines=lines,
-            disagreement={
-                part: (found != decisions["teacher"]).astype(numpy.int16)
-                for part, found in decisions.items()
-                if part != "teacher"
-            },
+            decisions=drawn.decisions,
+            lines=drawn.lines,
+            disagreement=drawn.disagreement(),
             agreement=agreement,
-            points=points.float().numpy(),
-            labels=data.test.truth[:MOST_POINTS].short().numpy(),
+            points=points.float().cpu().numpy(),
+            labels=data.test.truth[:MOST_POINTS].short().cpu().numpy(),
             class_names=list(data.class_names),
-            layers=drawn,
+            layers=drawn.layers,
             x_axis="first input",
             y_axis="second input",
+            signs=drawn.signs,
+            signs_mean=signs_mean,
         )
+
+
+def says_of_signs(means: dict[str, float]) -> str:
+    """On the mean over the plane, without a full stop."""
+    said = (
+        f"On average over the plane the student switches {percent(means['student'], digits=1)} of the layer's neurons "
+        "as the teacher does"
+    )
+    if "baseline" in means:
+        said += f", the student alone {percent(means['baseline'], digits=1)}"
+    return said
+
+
+def ways(stand_ins: dict) -> str:
+    """How the teacher's neurons were found in the others, in words."""
+    found = {part: stand_in.way for part, stand_in in stand_ins.items()}
+    if len(set(found.values())) == 1:
+        return next(iter(found.values()))
+    return f"student {found['student']}, student alone {found['baseline']}"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy
 import torch
 
-from kdcore.answer import Calibration as Answered
+from kdcore.answers.calibration import Calibration as Answered
 from kdcore.beside import sides
 from kdcore.gap import Reliability, brier, fit_temperature, reliability_of
 from kdcore.outputs import outputs, some

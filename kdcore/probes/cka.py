@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 import numpy
 from torch import Tensor
 
-from kdcore.answer import Matrix
+from kdcore.answers.matrix import Matrix
 from kdcore.beside import sides
 from kdcore.probe import Probe, ProbeError
 from kdcore.similarity import LEAST, batch_grams, cka_matrix, directions, mean_correlation
 from kdcore.spec import knob
+from kdcore.vocabulary import Seen
 
 if TYPE_CHECKING:
     from kdcore.revive import Revived
@@ -32,7 +33,11 @@ class Cka(Probe):
     title = "Similarity of layers"
     answers = "Matrix"
     needs = ("maps",)
-    measure: str = knob("cka", choices=("cka", "svcca"), help="CKA, or the mean canonical correlation of 99 %.")
+    measure: str = knob(
+        "cka",
+        choices=("cka", "svcca", "both"),
+        help="CKA, the mean canonical correlation of 99 %, or one beside the other.",
+    )
     kernel: str = knob("linear", choices=("linear", "rbf"), help="Of CKA. rbf looks at near neighbours.")
     features: str = knob(
         "auto", choices=("auto", "flatten", "average"),
@@ -48,34 +53,54 @@ class Cka(Probe):
         count = len(seen["teacher"].logits)
         if count < LEAST:
             raise ProbeError(f"{count} validation inputs are too few for similarity; {LEAST} or more are needed")
-        way = self.features if self.features != "auto" else "flatten" if self.measure == "cka" else "average"
-        rows = {part: [as_rows(layer, way) for layer in found.maps] for part, found in seen.items()}
-        wanted: list[str] = ["teacher"] if self.of == "teacher" else [part for part in rows if part != "teacher"]
-        if not all(rows[part] for part in ["teacher", *wanted]):
+        wanted: list[str] = ["teacher"] if self.of == "teacher" else [part for part in seen if part != "teacher"]
+        if not all(seen[part].maps for part in ["teacher", *wanted]):
             raise ProbeError("one of the networks has no layer inside that could be compared")
-        batches = max(1, count // self.batch)
-        if self.measure == "cka":
-            found, extra = self._cka(rows, wanted, batches), f"{batches} {'batch' if batches == 1 else 'batches'}"
-        else:
-            found, extra = _svcca(rows, wanted, count)
-        names = {part: who.layer_names(part, len(layers)) for part, layers in rows.items()}
+        found, says = {}, []
+        for measure in ("cka", "svcca") if self.measure == "both" else (self.measure,):
+            name, values, said = self._measured(measure, seen, wanted, count)
+            found[name] = values
+            says.append(said)
+        names = {part: who.layer_names(part, len(one.maps)) for part, one in seen.items()}
         first = wanted[0]
-        measure = "SVCCA" if self.measure == "svcca" else f"{'RBF' if self.kernel == 'rbf' else 'linear'} CKA"
-        planes = "whole maps" if way == "flatten" else "the mean of each channel"
+        alone = len(found) == 1
+        measures = " and ".join(found)
         return Matrix(
-            title=f"{measure[0].upper()}{measure[1:]} of layers ({count:,} validation inputs, {extra}; {planes})",
-            says=_sentence(found, names, measure),
-            panels={f"{NAMES[part]} × teacher": values for part, values in found.items()},
+            title=f"{_upper(measures)} of layers ({count:,} validation inputs, {'; '.join(says)})",
+            says=_sentence(found, names),
+            panels={
+                f"{NAMES[part]} × teacher" if alone else f"{_upper(name)}: {NAMES[part].lower()} × teacher": values[
+                    part
+                ]
+                for part in wanted
+                for name, values in found.items()
+            },
             rows=names[first],
             columns=names["teacher"],
             row_axis=f"layer of the {'teacher' if first == 'teacher' else 'student'}",
             column_axis="layer of the teacher",
-            value_axis=measure,
+            value_axis=measures if alone else "similarity",
             low=0.0,
             high=1.0,
             spread={},
             centre={},
         )
+
+    def _measured(
+        self, measure: str, seen: dict[str, Seen], wanted: list[str], count: int
+    ) -> tuple[str, dict[str, numpy.ndarray], str]:
+        """(the measure's name, part -> (R, K), how it was taken)."""
+        way = self.features if self.features != "auto" else "flatten" if measure == "cka" else "average"
+        planes = "whole maps" if way == "flatten" else "the mean of each channel"
+        rows = {part: [as_rows(layer, way) for layer in found.maps] for part, found in seen.items()}
+        if measure == "svcca":
+            found, extra = _svcca(rows, wanted, count)
+            name = "SVCCA"
+        else:
+            batches = max(1, count // self.batch)
+            found, extra = self._cka(rows, wanted, batches), f"{batches} {'batch' if batches == 1 else 'batches'}"
+            name = f"{'RBF' if self.kernel == 'rbf' else 'linear'} CKA"
+        return name, found, f"{extra}; {planes}" if self.measure != "both" else f"{name}: {extra}, {planes}"
 
     def _cka(self, rows: dict[str, list[Tensor]], wanted: list[str], batches: int) -> dict[str, numpy.ndarray]:
         grams = {
@@ -106,19 +131,30 @@ def _svcca(rows: dict[str, list[Tensor]], wanted: list[str], count: int) -> tupl
     return found, f"up to {most} directions{few}"
 
 
-def _sentence(found: dict[str, numpy.ndarray], names: dict[str, list[str]], measure: str) -> str:
-    if "teacher" in found:
-        values = found["teacher"].copy()
-        if len(values) < 2:
-            return f"The teacher has 1 layer, which is like itself ({measure} {values[0, 0]:.2f})."
-        numpy.fill_diagonal(values, -numpy.inf)
-        row, column = divmod(int(values.argmax()), values.shape[1])
+def _upper(text: str) -> str:
+    return text[0].upper() + text[1:]
+
+
+def _sentence(found: dict[str, dict[str, numpy.ndarray]], names: dict[str, list[str]]) -> str:
+    measure = next(iter(found))
+    values = {part: one.copy() for part, one in found[measure].items()}
+    if "teacher" in values:
+        own = values["teacher"]
+        if len(own) < 2:
+            return f"The teacher has 1 layer, which is like itself ({measure} {own[0, 0]:.2f})."
+        numpy.fill_diagonal(own, -numpy.inf)
+        row, column = divmod(int(own.argmax()), own.shape[1])
         pair = f"{names['teacher'][row]} and {names['teacher'][column]}"
-        return f"Of different layers of the teacher, {pair} are most alike ({measure} {values[row, column]:.2f})."
-    says = f"The last layers of student and teacher are alike with {measure} {found['student'][-1, -1]:.2f}"
-    means = f"over all pairs of layers {found['student'].mean():.2f} on average"
-    if "baseline" in found:
-        alone = found["baseline"]
-        says += f", those of the student alone (no teacher) and the teacher with {alone[-1, -1]:.2f}"
-        means += f", with the student alone {alone.mean():.2f}"
+        return f"Of different layers of the teacher, {pair} are most alike ({_numbers(found, 'teacher', row, column)})."
+    says = f"The last layers of student and teacher are alike with {_numbers(found, 'student', -1, -1)}"
+    means = f"over all pairs of layers {measure} is {values['student'].mean():.2f} on average"
+    if "baseline" in values:
+        alone = _numbers(found, "baseline", -1, -1)
+        says += f", those of the student alone (no teacher) and the teacher with {alone}"
+        means += f", with the student alone {values['baseline'].mean():.2f}"
     return f"{says}; {means}."
+
+
+def _numbers(found: dict[str, dict[str, numpy.ndarray]], part: str, row: int, column: int) -> str:
+    """ "linear CKA 0.93 and SVCCA 0.88"."""
+    return " and ".join(f"{measure} {values[part][row, column]:.2f}" for measure, values in found.items())

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from kdcore.answer import ClassGain
+from kdcore.answers.class_gain import ClassGain
 from kdcore.beside import sides
 from kdcore.gap import confusion
 from kdcore.outputs import outputs, some

@@ -10,13 +10,18 @@ import torch
 from torch import Tensor
 
 from kdcore.alignment import map_pairs
-from kdcore.answer import Forms
+from kdcore.answers.forms import Forms
+from kdcore.augmentation import stronger
 from kdcore.beside import Sides, sides
 from kdcore.conventions import CHOOSES, FORMS
+from kdcore.dataset import Split
 from kdcore.form import Compared, Form
+from kdcore.looking import LIVE, SECOND
 from kdcore.method import Method
 from kdcore.pairing import Pairing, PairingError, automatic, named
 from kdcore.probe import Probe, ProbeError
+from kdcore.slopes import input_slope, logit_of
+from kdcore.slopes import slope as slope_on
 from kdcore.spec import knob
 from kdcore.vocabulary import Batch, Seen
 
@@ -38,18 +43,18 @@ class Conventions(Probe):
 
     def ask(self, revived: Revived) -> Forms:
         who = sides(revived)
-        seen = who.look(revived.data.validation, self.inputs)
-        student = seen["student"].each(lambda tensor: tensor.detach().clone().requires_grad_())
-        teacher = seen["teacher"]
-        labels = revived.data.validation.labels[: len(student.logits)]
-        if len(student.logits) < 4:
-            raise ProbeError(f"{len(student.logits)} validation inputs are too few for a batch; 4 or more are needed")
+        split = revived.data.validation
+        split = split.of(torch.arange(min(self.inputs, len(split))))
+        labels = split.labels
+        if len(labels) < 4:
+            raise ProbeError(f"{len(labels)} validation inputs are too few for a batch; 4 or more are needed")
+        student, teacher = looked(self.method, who, split)
         try:
             method, pairing, learned = prepared(self.method, who, student, teacher)
             compared = what_is_compared(self.method, method, pairing, student, teacher, labels)
         except (ValueError, IndexError) as error:
             raise ProbeError(f"{self.method} cannot be computed on this run's networks: {error}") from error
-        leaves, measured_on = _leaves(method, student)
+        leaves, measured_on = _leaves(method, student, compared)
         forms = FORMS[self.method]
         refusals = [form.refuses(compared) for form in forms]
         values, gradients = [], []
@@ -78,6 +83,27 @@ class Conventions(Probe):
             refusals=refusals,
             measured_on=measured_on,
         )
+
+
+def looked(key: str, who: Sides, split: Split) -> tuple[Seen, Seen]:
+    """What both sides make of the split, with what the method reads; slopes are taken on the student's tensors."""
+    from kdcore.catalog import METHODS
+
+    reads = METHODS[key].reads
+    if LIVE in reads:
+        seen = who.look_as_taught(split, reads)
+        return seen["student"], seen["teacher"]
+    seen = who.look(split)
+    if SECOND in reads:
+        harder = {name: stronger(images, split.index, seed=0, epoch=0) for name, images in _shown(split).items()}
+        strong = who.look(replace(split, images=harder["images"], partner=harder.get("partner")))
+        seen = {part: replace(one, second=strong[part]) for part, one in seen.items()}
+    return seen["student"].each(lambda tensor: tensor.detach().clone().requires_grad_()), seen["teacher"]
+
+
+def _shown(split: Split) -> dict[str, Tensor]:
+    """The split's pictures, and those of a teacher with a sensor of its own."""
+    return {"images": split.images} if split.partner is None else {"images": split.images, "partner": split.partner}
 
 
 def prepared(key: str, who: Sides, student: Seen, teacher: Seen) -> tuple[Method, Pairing, str]:
@@ -128,14 +154,30 @@ def what_is_compared(
     """The tensors that every form of the method gets, made as the method itself makes them."""
     ours, theirs = narrowed(method, pairing, student, teacher)
     found: tuple[list[Tensor], list[Tensor]]
-    if key in ("label_smoothing", "tfkd_reg"):
+    knobs = method.settings()
+    if LIVE in method.reads:
+        ours, theirs = ours.fixed(), theirs.fixed()
+        own, told = (_slopes(key, side, teacher, labels) for side in (ours, theirs))
+        found = [tensor.requires_grad_() for tensor in own], told
+    elif key == "mlkd":
+        found = [student.logits, _second(student).logits], [teacher.logits, _second(teacher).logits]
+    elif key in ("label_smoothing", "tfkd_reg"):
         found = [student.logits], []
-    elif method.reads == ("logits",):
+    elif method.reads in (("logits",), ("labels", "logits")):
         found = [student.logits], [teacher.logits]
     elif method.reads == ("embedding",):
         found = [student.embedding], [teacher.embedding]
-    elif key == "fitnet":
+    elif key in ("fitnet", "vid", "cankd", "ickd", "mgd", "ofd"):
         found = method.view(ours, theirs) or ([], [])
+        if key == "vid":
+            knobs = {**knobs, "variances": tuple(method.variances())}  # type: ignore[operator]
+    elif key == "fsp":
+        joined = zip(method.connectors, ours.maps, strict=True)  # type: ignore[arg-type]
+        found = [connector(layer) for connector, layer in joined], list(theirs.maps)
+    elif key == "hkd":
+        found = list(ours.maps), list(theirs.maps)
+    elif key == "irg":
+        found = [student.logits, *ours.maps], [teacher.logits, *theirs.maps]
     elif key == "ab":
         pairs = method.connected(ours, theirs)  # type: ignore[operator]
         found = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
@@ -150,7 +192,22 @@ def what_is_compared(
     else:
         pairs = list(map_pairs(ours, theirs))
         found = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
-    return Compared(tuple(found[0]), tuple(found[1]), labels, method.settings())
+    return Compared(tuple(found[0]), tuple(found[1]), labels, knobs)
+
+
+def _second(seen: Seen) -> Seen:
+    assert seen.second is not None
+    return seen.second
+
+
+def _slopes(key: str, seen: Seen, teacher: Seen, labels: Tensor) -> list[Tensor]:
+    """What a method of slopes takes of one side, without a graph: slopes on pixels, or a map and the slopes on it."""
+    if key == "jacobian_match":
+        return [input_slope(seen, logit_of(seen.logits, labels), learning=False).detach()]
+    (features,) = seen.maps
+    chosen = teacher.logits.detach().argmax(dim=1)
+    found = slope_on(seen, logit_of(seen.logits, chosen), features, learning=False)
+    return [features.detach().clone(), found.detach()]
 
 
 def own_value(method: Method, pairing: Pairing, student: Seen, teacher: Seen, labels: Tensor) -> Tensor:
@@ -170,14 +227,24 @@ def slope(form: Form, compared: Compared, leaves: list[Tensor]) -> tuple[float, 
 
 def _knobs(compared: Compared) -> str:
     """The numbers that the formulas have letters for: ", at temperature 4"."""
-    found = [f"{name} {value:g}" for name, value in compared.knobs.items() if not isinstance(value, (bool, str))]
+    numbers = {name: value for name, value in compared.knobs.items() if isinstance(value, (int, float))}
+    found = [f"{name} {value:g}" for name, value in numbers.items() if not isinstance(value, bool)]
     return f", at {', '.join(found)}" if found else ""
 
 
-def _leaves(method: Method, student: Seen) -> tuple[list[Tensor], str]:
+def _leaves(method: Method, student: Seen, compared: Compared) -> tuple[list[Tensor], str]:
     """What of the student the gradient is taken on, and its name with its shape."""
+    if LIVE in method.reads:
+        said = "slopes on the pixels" if len(compared.student) == 1 else "last layer and the slopes on it"
+        return list(compared.student), said
+    if student.second is not None:
+        return [student.logits, student.second.logits], "logits of both views, {} × {} each".format(
+            *student.logits.shape
+        )
     if "preacts" in method.reads:
         return list(student.preacts), f"{len(student.preacts)} feature maps before their activation"
+    if "maps" in method.reads and "logits" in method.reads:
+        return [student.logits, *student.maps], f"logits and {len(student.maps)} feature maps"
     if "maps" in method.reads:
         return list(student.maps), f"{len(student.maps)} feature maps"
     if "embedding" in method.reads:

@@ -8,7 +8,8 @@ import numpy
 import torch
 from torch import Tensor
 
-from kdcore.answer import DarkKnowledge as Answered
+from kdcore.answers.dark_knowledge import DarkKnowledge as Answered
+from kdcore.asked_picture import asked_picture, own_knob
 from kdcore.beside import sides
 from kdcore.gap import by_class, likeness, soft_labels
 from kdcore.outputs import outputs, some
@@ -35,6 +36,7 @@ class DarkKnowledge(Probe):
     title = "Dark knowledge"
     answers = "DarkKnowledge"
     picture: int = knob(0, 0, 100_000, help="Which test input, counted from 0.")
+    own: str = own_knob()
     inputs: int = knob(2000, 20, 20000, help="Most test inputs the means are taken over.", unit="inputs")
 
     def ask(self, revived: Revived) -> Answered:
@@ -44,11 +46,8 @@ class DarkKnowledge(Probe):
                 f"this run has {data.classes} classes: with so few there is no other wrong class to look alike; "
                 "3 classes or more are needed"
             )
-        if self.picture >= len(data.test):
-            raise ProbeError(
-                f"picture={self.picture}: there are {len(data.test)} test inputs, 0 to {len(data.test) - 1}"
-            )
-        split, one = some(data.test, self.inputs), data.test.of(torch.tensor([self.picture]))
+        asked = asked_picture(revived, "test", self.picture, self.own)
+        split, one = some(data.test, self.inputs), asked.split
         said, of_one = outputs(who, split), outputs(who, one)
         means = {
             part: torch.stack([by_class(soft_labels(found.logits, t), split.truth, data.classes) for t in TEMPERATURES])
@@ -64,10 +63,9 @@ class DarkKnowledge(Probe):
         }
         kept = _confused(means["teacher"][USUAL])
         names = [str(data.class_names[number]) for number in kept.tolist()]
-        truth = data.class_names[int(one.truth)]
         if data.images_of_plane:
             pixels = data.pixels(one.images)[0][:3].permute(1, 2, 0).cpu().contiguous().numpy()
-            pixels, what = pixels if pixels.shape[2] == 3 else pixels[..., :1], f"test picture {self.picture}"
+            pixels, what = pixels if pixels.shape[2] == 3 else pixels[..., :1], asked.name
         else:
             x, y = (one.images * data.std + data.mean)[0].tolist()
             pixels, what = numpy.zeros((0, 0, 1), dtype=numpy.float32), f"the test point at ({x:.2f}, {y:.2f})"
@@ -80,7 +78,7 @@ class DarkKnowledge(Probe):
             likeness=alike,
             soft={part: found[:, kept].float().numpy() for part, found in labels.items()},
             picture=pixels,
-            picture_says=f"{what}, of class {truth}",
+            picture_says=what if asked.truth is None else f"{what}, of class {data.class_names[asked.truth]}",
         )
 
 

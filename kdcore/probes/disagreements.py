@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy
 import torch
 from torch import Tensor
 
-from kdcore.answer import Gallery
+from kdcore.answers.gallery import Gallery
+from kdcore.asked_picture import asked_picture, own_knob
 from kdcore.beside import sides, view_logits
+from kdcore.gap import divergence
 from kdcore.probe import Probe, ProbeError, percent
 from kdcore.spec import knob
 
@@ -40,6 +43,7 @@ class Disagreements(Probe):
     )
     most: int = knob(48, 1, 200, help="How many pictures are kept.", unit="pictures")
     inputs: int = knob(1000, 16, 20000, help="How many pictures of the split are looked at.", unit="pictures")
+    own: str = own_knob()
 
     def ask(self, revived: Revived) -> Gallery:
         data = revived.data
@@ -48,6 +52,8 @@ class Disagreements(Probe):
                 "points in a plane are no pictures; what the networks make of them stands under Activation boundaries"
             )
         who = sides(revived)
+        if self.own:
+            return self._of_own(revived)
         split = getattr(data, self.split)
         looked = min(self.inputs, len(split))
         logits = {
@@ -60,7 +66,7 @@ class Disagreements(Probe):
         said = {part: values.argmax(dim=1) for part, values in logits.items()}
         differ = said["student"] != said["teacher"]
         logs = {part: values.log_softmax(dim=1) for part, values in logits.items()}
-        apart = (logs["teacher"].exp() * (logs["teacher"] - logs["student"])).sum(dim=1).clamp(min=0.0)
+        apart = divergence(logits["teacher"], logits["student"])
         asked = _asked(self.which, differ, {part: found == truth for part, found in said.items()})
         sure = {part: values.max(dim=1).values.exp() for part, values in logs.items()}
         key = {
@@ -70,7 +76,6 @@ class Disagreements(Probe):
         places = asked.nonzero().flatten()
         places = places[key[places].argsort(descending=True, stable=True)]
         kept = places[: self.most]
-        pixels = data.pixels(split.images[kept]).permute(0, 2, 3, 1)
         share = float(differ.float().mean())
         first = "the first " if looked < len(split) else ""
         says = (
@@ -83,7 +88,7 @@ class Disagreements(Probe):
         return Gallery(
             title=_title(self.which, len(places), len(kept)),
             says=says + ".",
-            pictures=(pixels * 255).round().to(torch.uint8).cpu().numpy(),
+            pictures=_shown(data.pixels(split.images[kept])),
             places=kept.tolist(),
             truth=truth[kept].to(torch.int16).cpu().numpy(),
             logits={part: values[kept].float().cpu().numpy() for part, values in logits.items()},
@@ -91,6 +96,33 @@ class Disagreements(Probe):
             class_names=list(data.class_names),
             split=self.split,
         )
+
+    def _of_own(self, revived: Revived) -> Gallery:
+        """What each network says of a picture of one's own: a gallery of one."""
+        asked, who = asked_picture(revived, self.split, 0, self.own), sides(revived)
+        logits = {part: view_logits(revived, view, asked.split.images) for part, view in who.views().items()}
+        words, names = revived.data.class_names, {"teacher": "The teacher", "student": "the student"}
+        told = [
+            f"{names.get(part, 'the student alone')} says {words[int(values.argmax())]} "
+            f"({percent(float(values.softmax(dim=1).max()))})"
+            for part, values in logits.items()
+        ]
+        return Gallery(
+            title="Your picture, as the networks see it",
+            says=f"{asked.says} {', '.join(told)}.",
+            pictures=_shown(revived.data.pixels(asked.split.images)),
+            places=[-1],
+            truth=numpy.array([-1], dtype=numpy.int16),
+            logits={part: values.float().cpu().numpy() for part, values in logits.items()},
+            divergence=divergence(logits["teacher"], logits["student"]).float().cpu().numpy(),
+            class_names=list(words),
+            split="own",
+        )
+
+
+def _shown(pixels: Tensor) -> numpy.ndarray:
+    """(N, c, h, w) in [0, 1] as (N, h, w, c) uint8."""
+    return (pixels.permute(0, 2, 3, 1) * 255).round().to(torch.uint8).cpu().numpy()
 
 
 def _asked(which: str, differ: Tensor, right: dict[str, Tensor]) -> Tensor:

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from kdcore.answer import Embedding
+from kdcore.answers.embedding import Embedding
 from kdcore.beside import sides
 from kdcore.gap import laid_over, principal_plane, shared_neighbours
 from kdcore.outputs import outputs, some

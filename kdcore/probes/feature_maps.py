@@ -8,7 +8,8 @@ import numpy
 import torch
 from torch import Tensor
 
-from kdcore.answer import MapGrid
+from kdcore.answers.map_grid import MapGrid
+from kdcore.asked_picture import asked_picture, own_knob
 from kdcore.attention import energy
 from kdcore.beside import Connected, Sides, connected, explained, sides
 from kdcore.probe import Probe, ProbeError, percent
@@ -33,7 +34,9 @@ class FeatureMaps(Probe):
     title = "Feature maps"
     answers = "MapGrid"
     needs = ("images", "maps")
-    picture: int = knob(0, 0, 99_999, help="Which validation picture, counted from 0.")
+    split: str = knob("validation", choices=("validation", "test"), help="From which pictures.")
+    picture: int = knob(0, 0, 99_999, help="Which picture of the split, counted from 0.")
+    own: str = own_knob()
     student_layer: int = knob(-1, -1, 999, help="The student's layer, counted from 0. -1: the one the run matched.")
     teacher_layer: int = knob(-1, -1, 999, help="The teacher's layer, counted from 0. -1: the one the run matched.")
     channels: int = knob(16, 1, 64, help="How many channels of each layer are shown.", unit="channels")
@@ -45,13 +48,9 @@ class FeatureMaps(Probe):
                 f"{revived.recipe.data.key} gives points, not pictures: points have no feature maps; "
                 "see their activation boundaries instead"
             )
-        if self.picture >= len(data.validation):
-            raise ProbeError(
-                f"picture={self.picture}: there are {len(data.validation)} validation pictures, "
-                f"0 to {len(data.validation) - 1}"
-            )
+        asked = asked_picture(revived, self.split, self.picture, self.own)
         who = sides(revived)
-        first = data.validation.of(torch.tensor([self.picture]))
+        first = asked.split
         several = data.validation.of(torch.arange(min(FITTED, len(data.validation))))
         one, many = who.look(first), who.look(several)
         s, t, why = who.pair(one, self.student_layer, self.teacher_layer)
@@ -62,14 +61,15 @@ class FeatureMaps(Probe):
         shares = {
             part: explained(many[part].maps[layers[part]], many["teacher"].maps[t]) for part in one if part != "teacher"
         } if len(several) >= 4 else {}  # fmt: skip
-        truth, said = int(first.truth[0]), {part: int(seen.logits.argmax()) for part, seen in one.items()}
+        said = {part: int(seen.logits.argmax()) for part, seen in one.items()}
         words = data.class_names
+        what = "your own" if asked.truth is None else f"a {words[asked.truth]}"
         return MapGrid(
             title=f"What {names['student']} of the student and {names['teacher']} of the teacher see ({why})"
             + ("" if joined else "; without a learned connector their channels do not go together one by one"),
             says=_sentence(shares, names["teacher"]),
-            picture=data.pixels(first.images)[0].permute(1, 2, 0).float().numpy(),
-            picture_says=f"a {words[truth]}; "
+            picture=data.pixels(first.images)[0].permute(1, 2, 0).float().cpu().numpy(),
+            picture_says=f"{what}; "
             + ", ".join(f"{NAMES[part].lower()} says {words[label]}" for part, label in said.items()),
             looks=_looks({part: seen.maps[layers[part]] for part, seen in one.items()}),
             **grid,

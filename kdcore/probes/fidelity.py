@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from kdcore.answer import Fidelity as Answered
+from kdcore.answers.fidelity import Fidelity as Answered
 from kdcore.beside import sides
 from kdcore.gap import agreement, divergence, wins
 from kdcore.outputs import outputs, some
@@ -23,7 +23,8 @@ class Fidelity(Probe):
     A student can be as accurate as its teacher and still be another network. Where the teacher is wrong, agreement
     cannot come from both having learned the truth: what is repeated there more often than by the student alone was
     taken over from the teacher (Stanton et al. 2021). "Right" is meant by the true labels. KL is that of the
-    untempered probabilities.
+    untempered probabilities, both ways round: KL(teacher ‖ student) is large where the student rules out what the
+    teacher finds possible, KL(student ‖ teacher) where it believes in what the teacher rules out.
     """
 
     title = "Fidelity"
@@ -38,6 +39,7 @@ class Fidelity(Probe):
         right = said["test"]["teacher"].logits.argmax(dim=1) == truth
         same: dict[str, list[float]] = {}
         apart: dict[str, list[float]] = {}
+        back: dict[str, list[float]] = {}
         won = {}
         for part in said["test"]:
             if part == "teacher":
@@ -47,6 +49,7 @@ class Fidelity(Probe):
             rows = [agrees["test"], agrees["training"], agrees["test"][right], agrees["test"][~right]]
             same[part] = [float(row.double().mean()) if len(row) else 0.0 for row in rows]
             apart[part] = [float(divergence(*pair).mean()) for pair in pairs.values()]
+            back[part] = [float(divergence(ours, theirs).mean()) for theirs, ours in pairs.values()]
             won[part] = wins(*pairs["test"], truth)
         kind = "pictures" if revived.data.images_of_plane else "points"
         return Answered(
@@ -56,6 +59,7 @@ class Fidelity(Probe):
             counts=[len(truth), len(splits["training"]), int(right.sum()), int((~right).sum())],
             agreement={part: torch.tensor(values).numpy() for part, values in same.items()},
             divergence={part: torch.tensor(values).numpy() for part, values in apart.items()},
+            reverse={part: torch.tensor(values).numpy() for part, values in back.items()},
             wins={part: counts.numpy() for part, counts in won.items()},
             inputs=kind,
         )

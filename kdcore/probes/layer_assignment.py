@@ -6,38 +6,96 @@ from typing import TYPE_CHECKING
 
 import numpy
 import torch
+from scipy.stats import rankdata
 from torch import Tensor
 
-from kdcore.answer import Matrix
+from kdcore.answers.layer_attention import LayerAttention
 from kdcore.beside import Sides, see, sides
 from kdcore.dataset import Split
+from kdcore.method import Method
+from kdcore.objective import Share
 from kdcore.probe import Probe, ProbeError, percent
+from kdcore.similarity import LEAST, batch_grams, cka_matrix
 from kdcore.spec import knob
 from kdcore.vocabulary import Seen
 
 if TYPE_CHECKING:
     from kdcore.revive import Revived
 
-_DIRECTIONS = {
-    "student": "each row adds up to 1, a student layer shares out its attention over the teacher's",
-    "teacher": "each column adds up to 1, a teacher layer shares out its attention over the student's",
-}
+CKA_BATCH = 64
+"""Inputs in one batch of CKA."""
 
 
 class LayerAssignment(Probe):
     """Which teacher layers teach which student layers?
 
-    Methods with attention learn it, picture by picture. The mean over pictures is drawn, with its standard deviation;
-    the colour turns at an even share, which is where attention starts.
+    Methods with attention learn it, picture by picture: the mean over pictures with its standard deviation, the same
+    for one picture, and how sure each layer is (entropy). Beside it the CKA of the same layers: where both name the
+    same partners, the learned attention follows similarity.
     """
 
     title = "Layer assignment"
-    answers = "Matrix"
+    answers = "LayerAttention"
     needs = ("attention",)
     inputs: int = knob(256, 8, 2048, help="How many validation inputs are looked at, in batches as in training.")
+    picture: int = knob(0, 0, 99_999, help="Which validation input is shown by itself, counted from 0.")
+    kernel: str = knob("linear", choices=("linear", "rbf"), help="Of the CKA beside it.")
+    number: int = knob(0, 0, 11, help="Which of the run's methods with attention, counted from 0.")
 
-    def ask(self, revived: Revived) -> Matrix:
+    def ask(self, revived: Revived) -> LayerAttention:
         who = sides(revived)
+        name, share = self._method(who)
+        assert who.objective is not None
+        method: Method = who.objective.methods[name]  # type: ignore[assignment]
+        split = revived.data.validation
+        if self.picture >= len(split):
+            raise ProbeError(f"picture={self.picture}: there are {len(split)} validation inputs, 0 to {len(split) - 1}")
+        if len(split) < LEAST:
+            raise ProbeError(f"{len(split)} validation inputs are too few for attention; {LEAST} or more are needed")
+        attention, one, layers = self._attention(who, method, share)
+        attends = str(method.attends)
+        over = 2 if attends == "student" else 1
+        alike = _similarity(layers, self.kernel)
+        mean = attention.mean(dim=0)
+        unsure = entropy(attention, dim=over)
+        names = {part: who.layer_names(part, len(revived.networks[view.split(":")[0]].layers))
+                 for part, view in who.views().items()}  # fmt: skip
+        rows, columns = list(share.pairing.student_layers), list(share.pairing.teacher_layers)
+        strongest = _strongest(mean, attends)
+        measure = "RBF CKA" if self.kernel == "rbf" else "linear CKA"
+        chosen = split.of(torch.tensor([self.picture]))
+        pixels = revived.data.images_of_plane
+        found = LayerAttention(
+            title=f"Which layers teach which: {method.title}",
+            says="",
+            method=type(method).__module__.rsplit(".", 1)[-1],
+            attends=attends,
+            rows=[_named(names["student"], row) for row in rows],
+            columns=[_named(names["teacher"], column) for column in columns],
+            student_layers=rows,
+            teacher_layers=columns,
+            count=len(attention),
+            mean=_plain(mean),
+            spread=_plain(attention.std(dim=0, correction=0)),
+            one=_plain(one),
+            entropy=_plain(unsure.mean(dim=0)),
+            entropy_spread=_plain(unsure.std(dim=0, correction=0)),
+            entropy_one=_plain(entropy(one, dim=over - 1)),
+            similarity=_plain(alike),
+            measure=measure,
+            correlation=rank_correlation(_plain(mean), _plain(alike), attends=attends),
+            by_depth=by_depth(len(rows), len(columns), attends=attends),
+            strongest=strongest,
+            number=self.picture,
+            picture=revived.data.pixels(chosen.images)[0].permute(1, 2, 0).float().numpy()
+            if pixels
+            else numpy.zeros((0, 0, 1), dtype=numpy.float32),
+            picture_says=f"a {revived.data.class_names[int(chosen.truth[0])]}",
+        )
+        return LayerAttention(**{**vars(found), "says": _sentence(found)})
+
+    def _method(self, who: Sides) -> tuple[str, Share]:
+        revived = who.revived
         found = [
             (name, share)
             for name, share in who.matched()
@@ -50,69 +108,124 @@ class LayerAssignment(Probe):
                 f"{methods}: no method with attention over layers in this run{when}; "
                 "semckd and afd_attn learn which layers to match"
             )
-        seen = dict(_layers(who, revived, self.inputs))
-        panels, spread, centre, says = {}, {}, {}, []
-        names = {part: who.layer_names(part, len(values[0].maps)) for part, values in seen.items()}
-        for name, share in found:
-            assert who.objective is not None
-            method = who.objective.methods[name]
-            weights = []
-            for ours, theirs in zip(seen["student"], seen["teacher"], strict=True):
-                with torch.no_grad():
-                    weights.append(method.attention(*share.narrow("all", ours, theirs)))  # type: ignore[operator]
-            attention = torch.cat(weights).float()
-            rows, columns = list(share.pairing.student_layers), list(share.pairing.teacher_layers)
-            direction = str(method.attends)
-            if direction == "teacher":
-                attention = attention.transpose(1, 2)
-            title = f"{method.title}: {_DIRECTIONS[direction]}"
-            panels[title] = attention.mean(dim=0).numpy()
-            spread[title] = (
-                attention.std(dim=0).numpy() if len(attention) > 1 else torch.zeros(attention.shape[1:]).numpy()
-            )
-            rows_named = [names["student"][row] for row in rows]
-            columns_named = [names["teacher"][column] for column in columns]
-            centre[title] = 1.0 / (len(columns) if direction == "student" else len(rows))
-            says.append(_sentence(panels[title], rows_named, columns_named, direction))
-        return Matrix(
-            title="Which layers teach which",
-            says=" ".join(says),
-            panels=panels,
-            rows=rows_named,
-            columns=columns_named,
-            row_axis="layer of the student",
-            column_axis="layer of the teacher",
-            value_axis="share of attention",
-            low=0.0,
-            high=1.0,
-            spread=spread,
-            centre=centre,
+        if self.number >= len(found):
+            raise ProbeError(f"number={self.number}: this run has {len(found)} with attention, counted from 0")
+        return found[self.number]
+
+    def _attention(
+        self, who: Sides, method: Method, share: Share
+    ) -> tuple[Tensor, Tensor, tuple[list[Tensor], list[Tensor]]]:
+        """(attention (N, S, T), that of the chosen input (S, T), the layers of both sides as (N, p) each).
+
+        In batches as large as in training: SemCKD describes an input by the others of its batch.
+        """
+        split, size = who.revived.data.validation, who.revived.recipe.budget().batch
+        size = min(size, len(split))
+        count = min(max(self.inputs, size), len(split))
+        starts = range(0, count - size + 1, size)
+        weights, layers, chosen = [], [], None
+        for start in starts:
+            seen = _batch(who, split, start, size)
+            weights.append(_weights(method, share, seen))
+            layers.append(_layers(share, seen))
+            if start <= self.picture < start + size:
+                chosen = weights[-1][self.picture - start]
+        if chosen is None:
+            start = min(self.picture // size * size, len(split) - size)
+            chosen = _weights(method, share, _batch(who, split, start, size))[self.picture - start]
+        joined = tuple(
+            [torch.cat(parts)[: self.inputs] for parts in zip(*(batch[side] for batch in layers), strict=True)]
+            for side in (0, 1)
         )
+        return torch.cat(weights), chosen, (joined[0], joined[1])
 
 
-def _layers(who: Sides, revived: Revived, inputs: int) -> list[tuple[str, list[Seen]]]:
-    """(part, what it saw) in batches as large as in training: SemCKD describes a picture by the others of its batch."""
-    split, size = revived.data.validation, revived.recipe.budget().batch
-    split = split.of(torch.arange(min(max(inputs, size), len(split))))
-    if len(split) < 2:
-        raise ProbeError(f"{len(split)} validation inputs are too few for attention; 2 or more are needed")
-    starts = range(0, max(1, len(split) - size + 1), size)
-    batches = [split.of(torch.arange(start, min(start + size, len(split)))) for start in starts]
+def entropy(attention: Tensor, *, dim: int) -> Tensor:
+    """Entropy in nats of shares that sum to 1 along `dim`: 0 for all on one, ln K for an even share of K.
 
-    def images(batch: Split, part: str) -> Tensor:
-        return batch.partner if part == "teacher" and batch.partner is not None else batch.images
+    >>> entropy(torch.tensor([0.5, 0.5, 0.0]), dim=0)
+    tensor(0.6931)
+    """
+    return torch.special.entr(attention).sum(dim=dim)
 
-    return [
-        (part, [see(revived, view, images(batch, part)) for batch in batches])
+
+def rank_correlation(attention: numpy.ndarray, similarity: numpy.ndarray, *, attends: str) -> float | None:
+    """Spearman's rank correlation of two (S, T), ranked within each attending layer; None where nothing has ranks.
+
+    Within, because attention sums to 1 there: whether a layer is like all the others says nothing about its choice.
+    Without ties it is the mean of the attending layers' own coefficients.
+    """
+    axis = 1 if attends == "student" else 0
+    ranks = [rankdata(values, axis=axis) for values in (attention, similarity)]
+    first, second = (found - found.mean(axis=axis, keepdims=True) for found in ranks)
+    whole = float(numpy.square(first).sum() * numpy.square(second).sum()) ** 0.5
+    return float((first * second).sum()) / whole if whole > 0 else None
+
+
+def by_depth(student: int, teacher: int, *, attends: str) -> list[list[int]]:
+    """[row, column] of each attending layer and the one at the same share of the other network's depth."""
+    if attends == "student":
+        return [[row, max(0, round((row + 1) / student * teacher) - 1)] for row in range(student)]
+    return [[max(0, round((column + 1) / teacher * student) - 1), column] for column in range(teacher)]
+
+
+def _batch(who: Sides, split: Split, start: int, size: int) -> dict[str, Seen]:
+    batch = split.of(torch.arange(start, start + size))
+    return {
+        part: see(
+            who.revived,
+            view,
+            batch.partner if part == "teacher" and batch.partner is not None else batch.images,
+        )
         for part, view in who.views().items()
         if part != "baseline"
-    ]
+    }
 
 
-def _sentence(mean: numpy.ndarray, rows: list[str], columns: list[str], direction: str) -> str:
-    row, column = divmod(int(mean.argmax()), len(columns))
-    others = len(columns) if direction == "student" else len(rows)
-    share = f"{percent(mean[row, column])}, where an even share is {percent(1 / others)}"
-    if direction == "student":
-        return f"The student's {rows[row]} follows the teacher's {columns[column]} most ({share})."
-    return f"The teacher's {columns[column]} teaches the student's {rows[row]} most ({share})."
+def _weights(method: Method, share: Share, seen: dict[str, Seen]) -> Tensor:
+    """The method's own attention with the student's layers in rows, (N, S, T) float32."""
+    with torch.no_grad():
+        found = method.attention(*share.narrow("all", seen["student"], seen["teacher"])).float()  # type: ignore[operator]
+    return found.transpose(1, 2) if method.attends == "teacher" else found
+
+
+def _layers(share: Share, seen: dict[str, Seen]) -> tuple[list[Tensor], list[Tensor]]:
+    narrowed = share.narrow("all", seen["student"], seen["teacher"])
+    ours, theirs = ([layer.flatten(1) for layer in side.maps] for side in narrowed)
+    return ours, theirs
+
+
+def _similarity(layers: tuple[list[Tensor], list[Tensor]], kernel: str) -> Tensor:
+    batches = max(1, len(layers[0][0]) // CKA_BATCH)
+    return cka_matrix(*(batch_grams(side, kernel=kernel, batches=batches) for side in layers))
+
+
+def _strongest(mean: Tensor, attends: str) -> list[list[int]]:
+    if attends == "student":
+        return [[row, int(column)] for row, column in enumerate(mean.argmax(dim=1))]
+    return [[int(row), column] for column, row in enumerate(mean.argmax(dim=0))]
+
+
+def _named(names: list[str], layer: int) -> str:
+    return names[layer] if layer < len(names) else f"layer {layer + 1}"
+
+
+def _plain(values: Tensor) -> numpy.ndarray:
+    return values.detach().float().cpu().numpy()
+
+
+def _sentence(found: LayerAttention) -> str:
+    row, column = divmod(int(found.mean.argmax()), len(found.columns))
+    share = f"{percent(found.mean[row, column])}, where an even share is {percent(found.even)}"
+    if found.attends == "student":
+        said = f"The student's {found.rows[row]} follows the teacher's {found.columns[column]} most ({share})"
+    else:
+        said = f"The teacher's {found.columns[column]} teaches the student's {found.rows[row]} most ({share})"
+    same = sum(pair in found.by_depth for pair in found.strongest)
+    pairs = f"{same} of {len(found.strongest)} strongest pairs are those of like depth"
+    if found.correlation is None:
+        return f"{said}; {pairs}, and there is nothing to rank against {found.measure}."
+    return (
+        f"{said}. Attention ranks layers as {found.measure} does with a correlation of {found.correlation:.2f} "
+        f"(1: the same order, −1: the reverse); {pairs}.".replace("of -", "of −")
+    )

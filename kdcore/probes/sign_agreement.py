@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from kdcore.alignment import one_plane
-from kdcore.answer import Bars
+from kdcore.answers.bars import Bars
 from kdcore.beside import connected, sides
 from kdcore.probe import Probe, ProbeError, percent
 from kdcore.spec import knob

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy
 from torch import Tensor
 
-from kdcore.answer import LayerPairs
+from kdcore.answers.layer_pairs import LayerPairs
 from kdcore.beside import explained, sides
 from kdcore.probe import Probe, ProbeError, percent
 from kdcore.similarity import LEAST, batch_grams, cka_matrix

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from kdcore.network import Network
 from kdcore.recipe import Pick
-from kdcore.scheme import Between, Casting, Phase, Scheme, Turn, distilled
+from kdcore.scheme import Between, Casting, Phase, Scheme, Turn, taught
 from kdcore.spec import knob
 
 
@@ -38,7 +38,6 @@ class BornAgain(Scheme):
         yield Phase(first, "Generation 0 learns from the labels", (Turn(first, (between.alone(first),)),))
         teacher = first
         for number, name in enumerate(later, start=1):
-            yield Phase(
-                name, f"Generation {number} learns from generation {number - 1}", (distilled(name, teacher, between),)
-            )
+            title = f"Generation {number} learns from generation {number - 1}"
+            yield from taught(name, title, name, teacher, between)
             teacher = name

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from kdcore.network import Network
 from kdcore.recipe import Pick
-from kdcore.scheme import Between, Casting, Phase, Scheme, alone, distilled, taught_by_labels
+from kdcore.scheme import Between, Casting, Phase, Scheme, alone, taught, taught_by_labels
 
 
 class Offline(Scheme):
@@ -28,4 +28,4 @@ class Offline(Scheme):
         yield taught_by_labels(between)
         if self.baseline:
             yield alone(between)
-        yield Phase("student", "The student learns from the teacher", (distilled("student", "teacher", between),))
+        yield from taught("student", "The student learns from the teacher", "student", "teacher", between)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from kdcore.network import Network
 from kdcore.recipe import Pick
-from kdcore.scheme import Between, Casting, Phase, Scheme, alone, distilled, taught_by_labels
+from kdcore.scheme import Between, Casting, Phase, Scheme, alone, taught, taught_by_labels
 from kdcore.spec import knob
 
 
@@ -43,14 +43,13 @@ class TeacherAssistant(Scheme):
         if self.baseline:
             yield alone(between)
         if "direct" in cast:
-            yield Phase(
-                "direct", "A student learns straight from the teacher", (distilled("direct", "teacher", between),)
-            )
+            title = "A student learns straight from the teacher"
+            yield from taught("direct", title, "direct", "teacher", between)
         above = "teacher"
         for name in self._names():
-            yield Phase(name, f"The {name} learns from the {above}", (distilled(name, above, between),))
+            yield from taught(name, f"The {name} learns from the {above}", name, above, between)
             above = name
-        yield Phase("student", f"The student learns from the {above}", (distilled("student", above, between),))
+        yield from taught("student", f"The student learns from the {above}", "student", above, between)
 
 
 def between_sizes(teacher: Pick, student: Pick, share: float) -> Pick:

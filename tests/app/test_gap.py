@@ -9,7 +9,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from app import state
-from app.screens import gap
+from app.section import sections
 from app.views import scrubber
 from kdcore.answer import Answer
 from kdcore.engine import run as train
@@ -87,11 +87,12 @@ def open_gap(run: str = "", section: str = "") -> AppTest:
 
 
 def film(page: AppTest) -> dict:
-    return json.loads(page.get("bidi_component")[0].proto.json)["film"]
+    return player(page)["film"]
 
 
-def figure(page: AppTest) -> dict:
-    return json.loads(page.get("plotly_chart")[0].proto.spec)
+def player(page: AppTest) -> dict:
+    """What the film component was given; other components may stand before it."""
+    return next(data for one in page.get("bidi_component") if "film" in (data := json.loads(one.proto.json)))
 
 
 def test_an_empty_shelf_leads_to_begin(shelf: Shelf) -> None:
@@ -110,8 +111,8 @@ def test_a_finished_run_opens_with_fidelity_and_asks_for_nothing_else(
 @pytest.mark.parametrize(
     ("section", "probe", "says"),
     [
-        (gap.CALIBRATION, "calibration", "Expected calibration error (15 bins"),
-        (gap.CLASSES, "confusion", "Against the student alone"),
+        ("Calibration", "calibration", "Expected calibration error (15 bins"),
+        ("Classes", "confusion", "Against the student alone"),
     ],
 )
 def test_films_of_the_other_sections(
@@ -123,56 +124,48 @@ def test_films_of_the_other_sections(
 
 
 def test_another_number_of_bins_is_another_question(written: Callable[..., Run], desk: Answering) -> None:
-    page = open_gap(written().id, gap.CALIBRATION)
+    page = open_gap(written().id, "Calibration")
     page.selectbox(key="gap.bins").select(10).run()
     assert not page.exception
     assert desk.asked[-1][:2] == ("calibration", {"bins": 10})
     assert "(10 bins" in film(page)["frames"][-1]["says"]
 
 
-def test_every_temperature_comes_with_the_page(written: Callable[..., Run], desk: Answering) -> None:
-    run = written()
-    page = open_gap(run.id, gap.DARK)
-    assert len(figure(page)["layout"]["sliders"][0]["steps"]) == 9
+def test_every_temperature_comes_with_the_film(written: Callable[..., Run], desk: Answering) -> None:
+    page = open_gap(written().id, "Dark knowledge")
+    assert film(page)["lens"]["values"][0] == "1"
+    assert [len(frame["lenses"]) for frame in film(page)["frames"]] == [9]
     assert [probe for probe, *_ in desk.asked] == ["dark_knowledge"]
     page.number_input[0].set_value(7).run()
-    assert "test picture 7" in figure(page)["layout"]["annotations"][-1]["text"]
-    first, *_, last = [snapshot.name for snapshot in run.history().phases[2].snapshots]
-    assert desk.asked[-1][2] == last
-    page.select_slider[0].set_value(first).run()
     assert not page.exception
-    assert desk.asked[-1] == ("dark_knowledge", {"picture": 7}, first), "the picture stays chosen over the epochs"
+    assert "test picture 7" in film(page)["frames"][-1]["lenses"][3]["texts"][-1]["text"]
+    assert page.query_params["test"] == "7", "the picture stands in the address"
 
 
 def test_embeddings_in_both_ways(written: Callable[..., Run], desk: Answering) -> None:
-    page = open_gap(written().id, gap.EMBEDDINGS)
-    assert [trace["name"] for trace in figure(page)["data"]] == ["Teacher", "Student", "Student alone"]
-    assert "PCA 1" in json.dumps(figure(page)["layout"])
+    page = open_gap(written().id, "Embeddings")
+    assert [trace["name"] for trace in film(page)["traces"]] == ["Teacher", "Student", "Student alone"]
+    assert "PCA 1" in json.dumps(film(page)["layout"])
     page.selectbox(key="gap.way").select("tsne").run()
     assert not page.exception
-    assert "t-SNE 1" in json.dumps(figure(page)["layout"])
+    assert "t-SNE 1" in json.dumps(film(page)["layout"])
 
 
-def test_chosen_points_are_rows_of_any_panel() -> None:
-    event = {
-        "selection": {
-            "points": [
-                {"curve_number": 0, "point_index": 5},
-                {"curve_number": 2, "point_index": 5},
-                {"curve_number": 1, "point_index": 2},
-                {"curve_number": 3, "point_index": 0},
-                {"curve_number": 0, "point_index": 99},
-            ]
-        }
-    }
-    assert gap._chosen(event, 50, 3) == [2, 5], "rings are no points, and rows that are not there are none"
-    assert gap._chosen(None, 50, 3) == []
+def test_a_class_chosen_stands_out_in_the_embeddings(written: Callable[..., Run]) -> None:
+    page = open_gap(written().id, "Embeddings")
+    assert player(page)["standing"] == []
+    next(box for box in page.selectbox if box.label == "Class").select(3).run()
+    assert not page.exception
+    standing = player(page)["standing"]
+    texts = film(page)["traces"][0]["text"]
+    assert standing == [row for row, text in enumerate(texts) if ": a 3," in text] != []
+    assert page.query_params["class"] == "3"
 
 
 def test_points_have_no_picture_but_an_answer(written: Callable[..., Run]) -> None:
     run = written("points")
-    page = open_gap(run.id, gap.DARK)
-    assert page.info or page.get("plotly_chart")
+    page = open_gap(run.id, "Dark knowledge")
+    assert page.info or page.get("bidi_component")
     assert "points" in film(open_gap(run.id))["frames"][-1]["says"]
 
 
@@ -182,7 +175,7 @@ def test_a_refusal_is_a_sentence(written: Callable[..., Run], desk: Answering, m
 
     monkeypatch.setattr(desk, "ask", refuse)
     run = written()
-    for section in gap._SHOW:
+    for section in [one.title for one in sections("gap")]:
         page = open_gap(run.id, section)
         assert "the snapshot does not fit its recipe" in words(page)
 

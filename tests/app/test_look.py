@@ -38,6 +38,7 @@ POINTS = Recipe.from_json(
 )
 MAPS, BOUNDARIES, LAYERS = "Feature maps", "Activation boundaries", "Layer assignment"
 SIMILARITY = "Similarity (CKA)"
+KERNEL = "CKA's kernel, beside SVCCA"
 
 
 @pytest.fixture(scope="module")
@@ -135,51 +136,74 @@ def test_layers_can_be_chosen(written: Callable[..., Run]) -> None:
     assert "stage 3 of the teacher" in words(page)
 
 
-def test_pictures_have_their_signs_counted_and_attention_drawn(written: Callable[..., Run]) -> None:
+def test_pictures_have_their_boundaries_and_attention_drawn(written: Callable[..., Run]) -> None:
     run = written("pictures")
-    assert "switched the same way" in shown(open_look(run.id, BOUNDARIES))["film"]["frames"][0]["says"]
+    assert "of this plane" in shown(open_look(run.id, BOUNDARIES))["film"]["frames"][0]["says"]
     film = shown(open_look(run.id, LAYERS))["film"]
     assert film["traces"][0]["type"] == "heatmap"
     assert "each row adds up to 1" in film["frames"][0]["texts"][0]["text"]
 
 
-def test_the_similarity_of_layers_by_three_measures_and_of_the_teacher_with_itself(written: Callable[..., Run]) -> None:
+def test_cka_and_svcca_stand_side_by_side_for_both_students(written: Callable[..., Run]) -> None:
     page = open_look(written("pictures").id, SIMILARITY)
     film = shown(page)["film"]
-    assert [trace["name"] for trace in film["traces"][:2]] == ["Student × teacher", "Student alone × teacher"]
+    assert [trace["name"] for trace in film["traces"][:4]] == [
+        "Linear CKA: student × teacher", "SVCCA: student × teacher",
+        "Linear CKA: student alone × teacher", "SVCCA: student alone × teacher",
+    ]  # fmt: skip
     assert "last layers of student and teacher are alike with linear CKA" in film["frames"][-1]["says"]
     assert shown(page)["cells"]
-    measure, whose = (next(box for box in page.selectbox if box.label == label) for label in ("Measure", "Compare"))
-    measure.select("SVCCA").run()
-    assert "with SVCCA" in shown(page)["film"]["frames"][-1]["says"]
-    whose.select("The teacher with itself").run()
+    measure, whose = (next(box for box in page.selectbox if box.label == name) for name in (KERNEL, "Compare"))
+    measure.select("rbf").run()
+    assert "with RBF CKA" in shown(page)["film"]["frames"][-1]["says"]
+    assert page.query_params["measure"] in ("rbf", ["rbf"])
+    whose.select("teacher").run()
     assert not page.exception
-    assert {trace["name"] for trace in shown(page)["film"]["traces"]} == {"Teacher × teacher"}
+    assert {trace["name"] for trace in shown(page)["film"]["traces"]} == {
+        "RBF CKA: teacher × teacher", "SVCCA: teacher × teacher",
+    }  # fmt: skip
     assert not shown(page)["cells"], "a field there is no pair of student and teacher"
 
 
-@pytest.mark.parametrize(("kind", "said"), [("pictures", "linearly"), ("points", "decides as the teacher")])
-def test_a_cell_opens_its_pair(written: Callable[..., Run], kind: str, said: str) -> None:
-    page = open_look(written(kind).id, SIMILARITY)
-    assert len(page.get("bidi_component")) == 1
-    cell = next(box for box in page.selectbox if box.label.endswith("choose here"))
-    assert cell.value is None
-    cell.select_index(0).run()
+def test_a_measure_that_is_not_there_is_named_and_the_usual_one_shown(written: Callable[..., Run]) -> None:
+    page = AppTest.from_function(look, default_timeout=60)
+    page.query_params["run"], page.query_params["view"] = written("pictures").id, SIMILARITY
+    page.query_params["measure"] = "cosine"
+    page.run()
     assert not page.exception
+    assert "measure=cosine: there is linear or rbf" in words(page)
+    assert "linear CKA" in shown(page)["film"]["frames"][-1]["says"]
+
+
+@pytest.mark.parametrize(("kind", "said"), [("pictures", "linearly"), ("points", "decides as the teacher")])
+def test_a_pair_in_the_address_is_framed_and_opens_below(written: Callable[..., Run], kind: str, said: str) -> None:
+    run = written(kind)
+    assert len(open_look(run.id, SIMILARITY).get("bidi_component")) == 1
+    page = AppTest.from_function(look, default_timeout=60)
+    page.query_params["run"], page.query_params["view"], page.query_params["layers"] = run.id, SIMILARITY, "0-0"
+    page.run()
+    assert not page.exception
+    frames = shown(page)["film"]["layout"]["shapes"]
+    assert {frame["xref"] for frame in frames} == {"x", "x2", "x3", "x4"}
+    assert {(frame["x0"], frame["y0"]) for frame in frames} == {(-0.46, -0.46)}
     opened = json.loads(page.get("bidi_component")[1].proto.json)
     assert said in opened["film"]["frames"][-1]["says"]
     page.run()
     assert len(page.get("bidi_component")) == 2, "it stays open"
+    page.button(key="look.cell.close").click().run()
+    assert not page.exception
+    assert len(page.get("bidi_component")) == 1
+    assert "layers" not in page.query_params
 
 
-def test_a_clicked_field_is_the_pair_that_stands_open(written: Callable[..., Run]) -> None:
+def test_a_pair_that_is_not_there_is_named(written: Callable[..., Run]) -> None:
     page = AppTest.from_function(look, default_timeout=60)
     page.query_params["run"], page.query_params["view"] = written("pictures").id, SIMILARITY
-    page.session_state["kept.look.cell"] = (1, 2)
+    page.query_params["layers"] = "1-9"
     page.run()
-    cell = next(box for box in page.selectbox if box.label.endswith("choose here"))
-    assert cell.value == (1, 2)
-    assert "stage 2 of the student and stage 3 of the teacher" in words(page)
+    assert not page.exception
+    assert "layers=1-9" in words(page)
+    assert "Click a field above" in words(page)
 
 
 class SimpleBox:
@@ -211,7 +235,7 @@ def test_suggested_pairs_say_why_and_lead_to_begin(
     assert not page.exception
     rows = [button for button in page.button if button.label == "Match these"]
     assert len(rows) == 5
-    assert sum("reads" in caption.value and "CKA" in caption.value for caption in page.caption) == 5
+    assert sum("connector reads" in caption.value and "CKA" in caption.value for caption in page.caption) == 5
     rows[0].click().run()
     ((name, recipe),) = gone
     assert name == "begin"

@@ -10,7 +10,8 @@ from streamlit.testing.v1 import AppTest
 from app import state
 from app.charts import forms as chart
 from app.views.form_weight import reweighted
-from kdcore.answer import Answer, Forms, answer_from_bytes
+from kdcore.answer import Answer, answer_from_bytes
+from kdcore.answers.forms import Forms
 from kdcore.cards import Catalog
 from kdcore.catalog import PROBES
 from kdcore.catalog import catalog as read_catalog

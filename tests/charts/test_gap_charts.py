@@ -11,9 +11,14 @@ import plotly.graph_objects as go
 import pytest
 
 from app import theme
+from app.chart import charts
 from app.charts import bars, film, map_grid, matrix, plane
 from app.charts.scales import diverging
-from kdcore.answer import Bars, MapGrid, Matrix, Plane
+from kdcore.answer import kinds
+from kdcore.answers.bars import Bars
+from kdcore.answers.map_grid import MapGrid
+from kdcore.answers.matrix import Matrix
+from kdcore.answers.plane import Plane
 
 
 def a_grid(size: float = 2.0) -> MapGrid:
@@ -187,3 +192,7 @@ def test_the_csv_has_names_and_every_value(chart: object, answer: object, count:
     names, *lines = chart.rows(answer)  # type: ignore[attr-defined]
     assert len(lines) == count
     assert {len(line) for line in lines} == {len(names)}
+
+
+def test_every_kind_of_answer_has_one_chart_but_the_one_that_is_a_list() -> None:
+    assert {kind.__name__ for kind in set(kinds().values()) - set(charts())} == {"LayerPairs"}

@@ -10,7 +10,11 @@ import pytest
 from app import theme
 from app.charts import calibration, class_gain, dark_knowledge, embedding, fidelity, film
 from app.charts.pixels import address_of
-from kdcore.answer import Calibration, ClassGain, DarkKnowledge, Embedding, Fidelity
+from kdcore.answers.calibration import Calibration
+from kdcore.answers.class_gain import ClassGain
+from kdcore.answers.dark_knowledge import DarkKnowledge
+from kdcore.answers.embedding import Embedding
+from kdcore.answers.fidelity import Fidelity
 
 
 def some_fidelity() -> Fidelity:
@@ -21,6 +25,7 @@ def some_fidelity() -> Fidelity:
         counts=[10, 20, 10, 0],
         agreement={"student": numpy.array([0.9, 1.0, 0.9, 0.0]), "baseline": numpy.array([0.5, 0.5, 0.5, 0.0])},
         divergence={"student": numpy.array([0.1, 0.2]), "baseline": numpy.array([1.0, 2.0])},
+        reverse={"student": numpy.array([0.3, 0.4]), "baseline": numpy.array([0.5, 3.0])},
         wins={"student": numpy.array([6, 1, 2, 1]), "baseline": numpy.array([4, 0, 6, 0])},
         inputs="pictures",
     )
@@ -70,7 +75,7 @@ def test_fidelity_has_the_parts_colours_and_stacks_up_to_all() -> None:
     stack = [trace for trace in figure.data if trace.xaxis == "x3"]
     assert [trace.name for trace in stack] == list(fidelity.OUTCOMES)
     assert [base + height for base, height in zip(stack[-1].base, stack[-1].y, strict=True)] == pytest.approx([1, 1])
-    assert fidelity.scales([some_fidelity()])["divergence"][1] == pytest.approx(2.3)
+    assert fidelity.scales([some_fidelity()])["divergence"][1] == pytest.approx(3.45)
 
 
 def test_reliability_leaves_empty_bins_out_and_says_how_many_bins() -> None:
@@ -123,7 +128,7 @@ def test_points_are_rows_outlined_where_wrong_and_ringed_where_chosen() -> None:
 @pytest.mark.parametrize(
     ("chart", "answer", "count"),
     [
-        (fidelity, some_fidelity(), 20),
+        (fidelity, some_fidelity(), 24),
         (calibration, some_calibration(), 4),
         (class_gain, some_classes(), 8),
         (dark_knowledge, some_dark_knowledge(), 48),

@@ -12,7 +12,8 @@ from PIL import Image
 
 from app import theme
 from app.charts import attribution, gallery
-from kdcore.answer import Attribution, Gallery
+from kdcore.answers.attribution import Attribution
+from kdcore.answers.gallery import Gallery
 
 PARTS = ("teacher", "student", "baseline")
 

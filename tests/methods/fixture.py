@@ -85,7 +85,10 @@ def both(key: str, number: int, *, dtype: torch.dtype = torch.float32, seed: int
         preacts = tuple(some(width, plane, plane) for width, plane in zip(widths, PLANES, strict=False))
         said = Seen(2 * some(CLASSES), tuple(preact.relu() for preact in preacts), preacts, some(features))
         head = torch.randn(CLASSES, features + 1, generator=draw, dtype=torch.float64).to(dtype)
-        return replace(said, classifier=Classifier(head[:, 1:], head[:, 0]), parameters=some_parameters())
+        stronger = replace(said, logits=2 * some(CLASSES)) if "second" in METHODS[key].reads else None
+        return replace(
+            said, classifier=Classifier(head[:, 1:], head[:, 0]), parameters=some_parameters(), second=stronger
+        )
 
     batch = Batch(
         torch.randn(number, 1, 8, 8, generator=draw).to(dtype),
@@ -118,7 +121,8 @@ def learning(seen: Seen) -> tuple[Seen, list[Tensor]]:
     copy = seen.each(lambda tensor: tensor.detach().clone().requires_grad_())
     own = {name: tensor.detach().clone().requires_grad_() for name, tensor in seen.parameters.items()}
     copy = replace(copy, parameters=own)
-    return copy, [copy.logits, *copy.maps, *copy.preacts, copy.embedding, *own.values()]
+    stronger = [copy.second.logits] if copy.second is not None else []
+    return copy, [copy.logits, *copy.maps, *copy.preacts, copy.embedding, *own.values(), *stronger]
 
 
 def permuted(seen: Seen, order: Tensor) -> Seen:

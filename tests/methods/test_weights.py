@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 import torch.nn.functional as F
 
+from kdcore.augmentation import stronger
 from kdcore.datasets.digits import Digits
 from kdcore.looking import look, look_frozen
 from kdcore.networks.plain import Plain
@@ -48,7 +51,12 @@ def teacher(digits) -> Plain:
 def test_its_gradient_is_of_the_size_of_cross_entropys(key, digits, teacher):
     kind = METHODS[key]
     student = network(32 if "parameters" in kind.reads else 8, 1).train()
+    network_of = student, teacher
     seen, teacher = look(student, digits.images, kind.reads), look_frozen(teacher, digits.images, kind.reads)
+    if "second" in kind.reads:
+        harder = stronger(digits.images, digits.index, seed=0, epoch=0)
+        seen = replace(seen, second=look(network_of[0], harder))
+        teacher = replace(teacher, second=look_frozen(network_of[1], harder))
     shapes = [[tuple(layer.shape[1:]) for layer in side.maps] for side in (seen, teacher)]
     pairing = automatic(kind.matches, kind.prefers, student=shapes[0], teacher=shapes[1])
     objective = Objective([kind()], [Share(key, kind.weight, pairing)])

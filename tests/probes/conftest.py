@@ -25,6 +25,12 @@ POINTS = {
     "methods": [{"is": "ce"}, {"is": "kd"}],
     "training": {"epochs": 2, "teacher_epochs": 3, "batch": 32},
 }
+SHAPES = {
+    "data": {"is": "shapes", "size": 120, "classes": 3, "clutter": 0},
+    "teacher": {"is": "plain", "width": 4, "stage_count": 2},
+    "student": {"is": "plain", "width": 2, "stage_count": 2},
+    "training": {"epochs": 1, "teacher_epochs": 1, "batch": 64},
+}
 
 
 @pytest.fixture(scope="session")
@@ -36,7 +42,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Run]:
     def of(data: str, *methods: str, **more: Any) -> Run:
         key = (data, *methods, *(f"{name}={value}" for name, value in more.items()))
         if key not in made:
-            found = {**(POINTS if data == "points" else PICTURES), **more}
+            found = {**{"points": POINTS, "shapes": SHAPES}.get(data, PICTURES), **more}
             if methods:
                 found = {**found, "methods": [{"is": method} for method in methods]}
             recipe = Recipe.from_json(found)

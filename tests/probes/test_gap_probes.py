@@ -45,6 +45,9 @@ def test_fidelity_counts_by_hand(revived: Given) -> None:
     p, q = (said(moment, role).double().softmax(1) for role in ("teacher", "student"))
     expected_kl = float((p * (p / q).log()).sum(1).mean())
     assert answer.divergence["student"][0] == pytest.approx(expected_kl, rel=1e-4)
+    back = float((q * (q / p).log()).sum(1).mean())
+    assert answer.reverse["student"][0] == pytest.approx(back, rel=1e-4)
+    assert abs(back - expected_kl) > 1e-6
 
 
 def test_temperatures_are_fitted_on_validation_and_tried_on_test(revived: Given) -> None:

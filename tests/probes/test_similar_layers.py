@@ -38,6 +38,34 @@ def test_each_cell_is_the_sum_over_batches_divided_once(pictures: Revived) -> No
     assert "24 validation inputs, 2 batches; whole maps" in answer.title
 
 
+def test_rbf_takes_one_width_from_all_inputs_and_adds_up_over_batches_too(pictures: Revived) -> None:
+    answer = Cka(kernel="rbf", inputs=24, batch=12).ask(pictures)
+    seen = sides(pictures).look(pictures.data.validation, 24)
+    sides_of_it = [seen["student"].maps[0].flatten(1).double(), seen["teacher"].maps[1].flatten(1).double()]
+    apart = [torch.cdist(side, side, compute_mode="donot_use_mm_for_euclid_dist").square() for side in sides_of_it]
+    widths = [float(found[found > 0].median()) for found in apart]
+    crossed = own = other = 0.0
+    for cut in (slice(0, 12), slice(12, 24)):
+        k, ell = (torch.exp(-found[cut, cut] / (2 * width)) for found, width in zip(apart, widths, strict=True))
+        crossed += unbiased_hsic(k, ell)
+        own, other = own + unbiased_hsic(k, k), other + unbiased_hsic(ell, ell)
+    assert answer.panels["Student × teacher"][0, 1] == pytest.approx(crossed / (own * other) ** 0.5, rel=1e-4)
+
+
+@pytest.mark.parametrize("kernel", ["linear", "rbf"])
+def test_cka_beside_svcca_are_the_numbers_of_either_alone(pictures: Revived, kernel: str) -> None:
+    both = Cka(measure="both", kernel=kernel, inputs=24).ask(pictures)
+    name = "RBF CKA" if kernel == "rbf" else "Linear CKA"
+    alone = {name: Cka(kernel=kernel, inputs=24).ask(pictures), "SVCCA": Cka(measure="svcca", inputs=24).ask(pictures)}
+    assert list(both.panels) == [
+        f"{measure}: {who} × teacher" for who in ("student", "student alone") for measure in (name, "SVCCA")
+    ]
+    for measure, answer in alone.items():
+        for title, values in answer.panels.items():
+            numpy.testing.assert_array_equal(both.panels[f"{measure}: {title.lower()}"], values)
+            assert f"SVCCA {alone['SVCCA'].panels['Student × teacher'][-1, -1]:.2f}" in both.says
+
+
 @pytest.mark.parametrize("setting", [{"kernel": "linear"}, {"kernel": "rbf"}, {"measure": "svcca"}])
 def test_the_teacher_beside_itself_is_one_on_the_diagonal_and_symmetric(pictures: Revived, setting: dict) -> None:
     (values,) = Cka(of="teacher", inputs=96, **setting).ask(pictures).panels.values()

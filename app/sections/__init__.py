@@ -1,0 +1,1 @@
+"""Sections of pages, one file each: a folder for each page."""

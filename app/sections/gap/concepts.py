@@ -1,0 +1,212 @@
+"""What each network has kept of a picture: visual concepts on the object and beside it, over the epochs."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+import streamlit as st
+
+from app import state
+from app.charts import concept_counts, concepts
+from app.charts.panels import NAMES
+from app.section import Place, Section
+from app.theme import CONFIG, percent
+from app.views.moment import csv_button
+from app.views.scrubber import LATER, PATIENCE, SOON, Question, question, thinned
+from kdcore.answers.concepts import Concepts
+from kdcore.concept_learning import Learning, learning
+from kdcore.events import Snapshot
+from kdcore.launch import AskError
+
+MOST = 7
+"""Moments of each network's training: each costs a fit."""
+Moments = dict[str, list[Snapshot]]
+"""part -> snapshots at which it is asked."""
+
+
+def draw(place: Place) -> None:
+    wanted = _moments(place)
+    epochs = {snapshot.name: f"{snapshot.epoch:g}" for snapshot in wanted["student"]}
+    names = list(epochs)
+    chosen = names[-1]
+    if len(names) > 1:
+        chosen = place.columns[0].select_slider(
+            "Epoch", names, value=names[-1], format_func=epochs.__getitem__,
+            key=f"gap.concepts.epoch.{place.run.id}.{len(names)}",
+            help="Of student and student alone. The teacher is as it was at the end of its training.",
+        )  # fmt: skip
+    count = place.columns[1].selectbox(
+        "Counted on", (8, 4, 16, 32), format_func="{} pictures".format, key="gap.concepts.count",
+        help="Validation pictures. Time goes up with them: a moment of the student costs about a second for eight.",
+    )  # fmt: skip
+    picture = place.columns[2].number_input(
+        "Picture", 0, int(count) - 1, 0, key=f"gap.concepts.picture.{count}", help="One of those, shown below."
+    )
+    asked = {part: question(place.run, "concepts", of=part, pictures=int(count)) for part in wanted}
+    missing = _missing(asked, wanted)
+    stuck = state.kept("gap.concepts.refused") == asked["student"]
+    every = SOON if missing and not stuck else LATER if place.going else None
+    st.fragment(_counting, run_every=every)(
+        place, asked, chosen=str(chosen), picture=int(picture), watched=bool(missing) and not stuck
+    )
+    st.caption(
+        "Each cell gets as much noise as it bears without the network's last features changing more than allowed. "
+        "Orange: it bears less than the background does on average, so the network still holds on to it; 0.2 nats less "
+        "make it a concept. Thin line: the object. Approximations: few pictures, 16 × 16 cells that share their noise "
+        "over the colours, 100 steps with 4 draws each, at most 7 moments of training (Cheng et al. 2020)."
+    )
+
+
+def _moments(place: Place) -> Moments:
+    """The teacher at the end; student and student alone over their own training."""
+    phase = place.phase()
+    found: Moments = {"teacher": [phase.snapshots[-1]], "student": thinned(phase.snapshots, MOST)}
+    roles = place.history.started.roles if place.history.started else {}
+    alone = next((role for role, about in roles.items() if about.get("part") == "baseline"), None)
+    learned = [one for one in place.history.snapshots if alone in one.roles]
+    if learned:
+        found["baseline"] = thinned(learned, MOST)
+    return found
+
+
+def _counting(
+    place: Place, asked: dict[str, Question], *, chosen: str, picture: int, watched: bool
+) -> None:  # fmt: skip
+    wanted = _moments(place)
+    refused = ""
+    until = time.monotonic() + PATIENCE
+    for part, snapshot in _order(_missing(asked, wanted), wanted):
+        try:
+            _answer(asked[part], snapshot.name)
+            _KNOWN.add((asked[part], snapshot.name))
+        except AskError as error:
+            refused = str(error)
+            break
+        if time.monotonic() >= until:
+            break
+    if refused:
+        state.keep("gap.concepts.refused", asked["student"])
+        st.info(refused, icon=":material/info:")
+    missing = _missing(asked, wanted)
+    there = {
+        part: [_answer(asked[part], one.name) for one in snapshots if (asked[part], one.name) in _KNOWN]
+        for part, snapshots in wanted.items()
+    }
+    if any(there.values()):
+        _draw(place, wanted, there, chosen=chosen, picture=picture, left=len(missing))
+    if watched and (refused or not missing):
+        st.rerun()  # once: the next script run sees nothing missing and sets no quick timer
+
+
+def _draw(
+    place: Place, wanted: Moments, there: Mapping[str, Sequence[Concepts]], *, chosen: str, picture: int, left: int
+) -> None:
+    epoch = next((one.epoch for one in wanted["student"] if one.name == chosen), wanted["student"][-1].epoch)
+    shown = {
+        part: min(answers, key=lambda answer: abs(answer.epoch - epoch)) if part != "teacher" else answers[-1]
+        for part, answers in there.items() if answers
+    }  # fmt: skip
+    st.markdown("**What each network has kept of a picture, and how many concepts that makes**")
+    maps, curves = st.columns([0.58, 0.42])
+    figure = concepts.beside(
+        shown, picture=min(picture, *(len(one.numbers) - 1 for one in shown.values())), dark=state.dark()
+    )
+    maps.plotly_chart(figure, key="gap.concepts.maps", theme=None, config=CONFIG)
+    if left:
+        total = sum(len(snapshots) for snapshots in wanted.values())
+        curves.progress((total - left) / total, f"Counting: {total - left} of {total} moments. Leaving ends it.")
+        return
+    learned = {part: learning(answers) for part, answers in there.items()}
+    curves.plotly_chart(
+        concept_counts.draw(learned, dark=state.dark()), key="gap.concepts.curves", theme=None, config=CONFIG
+    )
+    st.markdown(_sentence(learned))
+    st.dataframe(_table(learned), hide_index=True, width="stretch", column_config=_COLUMNS)
+    csv_button(
+        lambda: _lines([answer for answers in there.values() for answer in answers]),
+        name=f"concepts-{place.run.id}", key="gap.concepts.csv",
+    )  # fmt: skip
+
+
+def _sentence(learned: Mapping[str, Learning]) -> str:
+    student = learned["student"]
+    said = f"At the end the student holds {student.on[-1]:.1f} concepts on the object of a picture"
+    if "baseline" in learned:
+        alone = learned["baseline"]
+        said += f", the student alone {alone.on[-1]:.1f}"
+    said += f" and the teacher {learned['teacher'].on[-1]:.1f}; "
+    said += f"{100 * student.share[-1]:.0f} % of the student's are on the object"
+    return said + (f", {100 * learned['baseline'].share[-1]:.0f} % of the other's." if "baseline" in learned else ".")
+
+
+def _table(learned: Mapping[str, Learning]) -> list[dict[str, str]]:
+    return [
+        {
+            "network": NAMES[part],
+            "on": f"{one.on[-1]:.1f}",
+            "beside": f"{one.beside[-1]:.1f}",
+            "share": percent(float(one.share[-1]), of=99),
+            "early": "–" if part == "teacher" else f"{one.early:.2f}",
+            "spread": "–" if part == "teacher" else f"{one.spread:.2f}",
+            "stability": "–" if part == "teacher" else percent(one.stability, of=99),
+        }
+        for part, one in learned.items()
+    ]
+
+
+_HEADS = {
+    "on": ("On the object", "Concepts a picture, mean."),
+    "beside": ("Beside it", "Concepts a picture, mean."),
+    "share": ("Share on the object λ", "Mean over the pictures."),
+    "early": (
+        "Learned at D mean",
+        "How far the weights had gone, in lengths of the first weights, when a picture had most concepts on the "
+        "object. Less is faster.",
+    ),
+    "spread": ("D std", "The same, its standard deviation over pictures. Less: all at the same time."),
+    "stability": ("Stability ρ", "Of the concepts on the object at any of the moments: how many stayed."),
+}
+_COLUMNS = {
+    "network": st.column_config.TextColumn("At the end"),
+    **{
+        name: st.column_config.TextColumn(head, help=words, alignment="right") for name, (head, words) in _HEADS.items()
+    },
+}
+
+
+def _lines(answers: Sequence[Concepts]) -> Any:
+    for number, answer in enumerate(answers):
+        lines = concepts.rows(answer)
+        names = next(lines)
+        if number == 0:
+            yield names
+        yield from lines
+
+
+_KNOWN: set[tuple[Question, str]] = set()
+
+
+def _missing(asked: Mapping[str, Question], wanted: Moments) -> list[tuple[str, Snapshot]]:
+    return [
+        (part, one) for part, snapshots in wanted.items() for one in snapshots if (asked[part], one.name) not in _KNOWN
+    ]
+
+
+def _order(missing: list[tuple[str, Snapshot]], wanted: Moments) -> list[tuple[str, Snapshot]]:
+    """The ends first, the student's before all, then the earlier moments."""
+    return sorted(missing, key=lambda one: (wanted[one[0]][-1] != one[1], one[0] != "student", -one[1].epoch))
+
+
+@lru_cache(maxsize=256)
+def _answer(asked: Question, snapshot: str) -> Concepts:
+    """Raises AskError, which is not kept."""
+    found = state.desk().ask(asked.run, asked.probe, json.loads(asked.settings), snapshot)
+    assert isinstance(found, Concepts)
+    return found
+
+
+SECTION = Section("Visual concepts", order=80, draw=draw)

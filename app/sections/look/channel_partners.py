@@ -1,0 +1,34 @@
+"""Which channel of the student does what a channel of the teacher does."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from app.section import Place, Section
+from app.views.inside import layer_choice, picture_choice, pictures, points
+from app.views.scrubber import question, scrubber
+from kdcore.answer import Answer
+from kdcore.answers.channel_partners import ChannelPartners
+
+
+def draw(place: Place) -> None:
+    picture = 0 if points(place.history) else picture_choice(place.history, into=place.columns[0])
+    student, teacher = layer_choice(place.history, place.phase(), into=place.columns[1:], key="partners")
+    asked = question(
+        place.run, "channel_partners", picture=picture, student_layer=student, teacher_layer=teacher
+    )  # fmt: skip
+    scrubber(asked, place.phase, key="film-partners", going=place.going, also=_said_of_maps)
+    st.caption(
+        "Every channel of the student is given the channel of the teacher that it goes along with, no channel twice, "
+        "so that all correlations over the validation set add up to the most. The wider the link, the more alike. "
+        "Two networks never have the same channels by themselves: what the student alone reaches is what comes about "
+        "without a teacher. It is shown as it was at the end of its training."
+    )
+
+
+def _said_of_maps(answer: Answer) -> str:
+    assert isinstance(answer, ChannelPartners)
+    return f"A small map is {answer.map_says}."
+
+
+SECTION = Section("Channel partners", order=12, draw=draw, suits=pictures)

@@ -1,0 +1,88 @@
+"""What is chosen on any panel, checked against the run: a link may ask for what is not there."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import streamlit as st
+
+from app import state
+from kdcore.events import Snapshot
+from kdcore.history import PhaseTrace
+
+AUTOMATIC = -1
+"""A layer that is left to what the run matched; "a" in the address."""
+
+
+def number(name: str, what: str, count: int) -> int | None:
+    """What is chosen of `count`, counted from 0; None for nothing. What is not there is dropped, with a sentence."""
+    text = state.selected(name)
+    if not text:
+        return None
+    if re.fullmatch(r"[0-9]{1,7}", text) and int(text) < count:
+        return int(text)
+    state.refuse(name, f"{name}={text}: {what} go from 0 to {count - 1:,} here, so this choice was left out.")
+    return None
+
+
+def layers(student: int, teacher: int) -> tuple[int, int]:
+    """(student layer, teacher layer) counted from 0, or AUTOMATIC, of so many layers; "1-2" in the address."""
+    text = state.selected("layers")
+    if not text:
+        return AUTOMATIC, AUTOMATIC
+    found = re.fullmatch(r"(a|[0-9]{1,4})-(a|[0-9]{1,4})", text)
+    if found:
+        pair = tuple(AUTOMATIC if part == "a" else int(part) for part in found.groups())
+        if pair[0] < student and pair[1] < teacher:
+            return pair[0], pair[1]
+    state.refuse(
+        "layers",
+        f"layers={text}: a student layer from 0 to {student - 1} and a teacher layer from 0 to {teacher - 1} are "
+        'written as "1-2", "a" for either leaves it to the run; this choice was left out.',
+    )
+    return AUTOMATIC, AUTOMATIC
+
+
+def choose_layers(pair: tuple[int, int] | None) -> None:
+    """Makes this pair the choice of all panels; None leaves both layers to the run."""
+    state.select("layers", said_of_layers(*(pair or (AUTOMATIC, AUTOMATIC))))
+
+
+def said_of_layers(student: int, teacher: int) -> str:
+    """The pair as the address says it, "" where both are left to the run."""
+    if student == teacher == AUTOMATIC:
+        return ""
+    return "-".join("a" if layer == AUTOMATIC else str(layer) for layer in (student, teacher))
+
+
+def epoch(phase: PhaseTrace) -> float | None:
+    """The epoch chosen; None for the newest, whichever that is."""
+    text = state.selected("epoch")
+    if not text:
+        return None
+    if re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,4})?", text) and float(text) <= phase.epochs:
+        return float(text)
+    state.refuse("epoch", f"epoch={text}: this phase has epochs 0 to {phase.epochs}; the newest is shown.")
+    return None
+
+
+def choose_epoch(wanted: float | None) -> None:
+    """Makes this epoch the choice of all panels; None for the newest, whichever that is."""
+    state.select("epoch", said_of_epoch(wanted))
+
+
+def said_of_epoch(wanted: float | None) -> str:
+    """The epoch as the address says it."""
+    return "" if wanted is None else f"{wanted:.4f}".rstrip("0").rstrip(".")
+
+
+def nearest(snapshots: Sequence[Snapshot], wanted: float | None) -> Snapshot:
+    """The snapshot nearest to that epoch, the newest for None."""
+    return snapshots[-1] if wanted is None else min(snapshots, key=lambda one: abs(one.epoch - wanted))
+
+
+def complaint(name: str) -> None:
+    """Why what a link asked for is not shown, where that is so; until something else is chosen."""
+    if state.refused(name):
+        st.info(state.refused(name), icon=":material/link_off:")

@@ -1,0 +1,168 @@
+"""Losses around and between weights: straight lines and filter-normalised directions (Li et al. 2018, 1712.09913).
+
+Weights are dictionaries of tensors, parameters and buffers by name; networks are called with them and never changed.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from kdcore.network import Network
+
+Weights = dict[str, Tensor]
+CEILING = 1e6
+"""What a loss that is no number, or larger, counts as: far from the centre a network may overflow."""
+CHUNK = 512
+"""Pictures that a network looks at together."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Inputs on which a loss is taken."""
+
+    images: Tensor
+    """(N, *shape), as the student sees them."""
+    labels: Tensor
+    """(N,)."""
+    teacher: Tensor
+    """(N, C), the teacher's logits."""
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+Loss = Callable[[Tensor, Sample], Tensor]
+"""Logits (N, C) of a sample -> (N,)."""
+
+
+class View(nn.Module):
+    """A copy of a network, in eval mode, that gives the logits of its end or of one of its exits, (N, C)."""
+
+    def __init__(self, network: Network, exit_number: int | None = None) -> None:
+        super().__init__()
+        self.network = copy.deepcopy(network)
+        self.exit_number = exit_number
+        self.eval()
+
+    def forward(self, images: Tensor) -> Tensor:
+        seen = self.network.look(images)
+        return seen.logits if self.exit_number is None else seen.exits[self.exit_number].logits
+
+
+def weights_of(view: nn.Module) -> Weights:
+    """The view's own weights, parameters and buffers."""
+    return {name: value.detach().clone() for name, value in (*view.named_parameters(), *view.named_buffers())}
+
+
+def between(first: Weights, second: Weights, share: float) -> Weights:
+    """(1 − share)·first + share·second; at 0 and 1 exactly the one and the other.
+
+    Counters of batches, which nothing reads, are the first's. Running variances stop at 0, below which a line that is
+    walked past its ends would take them.
+    """
+    if share in (0.0, 1.0):  # as they are: a sum could lie otherwise in memory, and be convolved in another order
+        return dict(second if share else first)
+    found = {}
+    for name, value in first.items():
+        if value.is_floating_point():
+            value = (1.0 - share) * value + share * second[name]
+        found[name] = value.clamp(min=0.0) if name.endswith("running_var") else value
+    return found
+
+
+def distance(first: Weights, second: Weights, names: Iterable[str]) -> float:
+    """‖second − first‖ / ‖first‖ over these tensors."""
+    apart = torch.cat([(second[name] - first[name]).flatten().double() for name in names])
+    whole = torch.cat([first[name].flatten().double() for name in names])
+    return float(apart.norm() / whole.norm().clamp(min=1e-12))
+
+
+def direction(view: nn.Module, generator: torch.Generator) -> Weights:
+    """A random direction with each filter (a row of a weight) as long as the view's own; biases and norms stay put.
+
+    Drawn on the CPU, parameter by parameter: views of one architecture get the same draw from the same generator.
+    """
+    found = {}
+    for name, value in view.named_parameters():
+        if value.ndim > 1:
+            drawn = torch.randn(value.shape, generator=generator).to(value)
+            found[name] = drawn * (_lengths(value) / (_lengths(drawn) + 1e-10))
+    return found
+
+
+def _lengths(weight: Tensor) -> Tensor:
+    """The length of each filter, (rows, 1, …)."""
+    return weight.detach().flatten(1).norm(dim=1).view(-1, *[1] * (weight.ndim - 1))
+
+
+def moved(weights: Weights, *steps: tuple[Weights, float]) -> Weights:
+    """The weights plus each direction times its amount."""
+    found = dict(weights)
+    for along, amount in steps:
+        if amount:
+            for name, value in along.items():
+                found[name] = found[name] + amount * value
+    return found
+
+
+def normalises(view: nn.Module) -> bool:
+    """Whether the view has batch norms with running statistics."""
+    return any(isinstance(module, _BatchNorm) and module.track_running_stats for module in view.modules())
+
+
+def re_estimated(view: View, weights: Weights, images: Tensor) -> Weights:
+    """The weights with batch-norm means and variances as these images have them, all counted as one batch."""
+    norms = [module for module in view.modules() if isinstance(module, _BatchNorm) and module.track_running_stats]
+    before = [module.momentum for module in norms]
+    buffers = {name for name, _ in view.named_buffers()}
+    found = {name: value.clone() if name in buffers else value for name, value in weights.items()}
+    for module in norms:
+        module.train()
+        module.momentum = 1.0
+    try:
+        with torch.no_grad():
+            functional_call(view, found, (images,))
+    finally:
+        for module, momentum in zip(norms, before, strict=True):
+            module.eval()
+            module.momentum = momentum
+    return found
+
+
+def logits_at(view: View, weights: Weights, images: Tensor) -> Tensor:
+    """The logits (N, C) of the view with these weights."""
+    with torch.no_grad():
+        return torch.cat([functional_call(view, weights, (chunk,)) for chunk in images.split(CHUNK)])
+
+
+def measured(view: View, weights: Weights, sample: Sample, loss: Loss) -> tuple[float, float]:
+    """Mean loss and accuracy in [0, 1] with these weights."""
+    logits = logits_at(view, weights, sample.images)
+    mean = torch.nan_to_num(loss(logits, sample).double(), nan=CEILING, posinf=CEILING).mean().clamp(max=CEILING)
+    return float(mean), float((logits.argmax(dim=1) == sample.labels).double().mean())
+
+
+def steps_along(inner: int, *, beyond: float) -> list[float]:
+    """Places on a line: `inner` from 0 to 1, both exactly among them, and as far as `beyond` past each end."""
+    step = 1.0 / (inner - 1)
+    more = round(beyond / step)
+    return [place / (inner - 1) for place in range(-more, inner + more)]
+
+
+def barrier(at: Sequence[float], losses: Sequence[float]) -> tuple[float, float]:
+    """How far the loss rises at most, between 0 and 1, above the straight line through its ends, and where."""
+    ends = {place: losses[list(at).index(place)] for place in (0.0, 1.0)}
+    rises = [
+        (value - (1.0 - place) * ends[0.0] - place * ends[1.0], place)
+        for place, value in zip(at, losses, strict=True)
+        if 0.0 <= place <= 1.0
+    ]
+    rise, place = max(rises)
+    return max(0.0, rise), place

@@ -1,0 +1,111 @@
+"""What lies between student and student alone in weight space."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy
+
+from kdcore.answers.loss_line import LossLine as Answered
+from kdcore.landscape import (
+    Weights,
+    barrier,
+    between,
+    distance,
+    measured,
+    normalises,
+    re_estimated,
+    steps_along,
+    weights_of,
+)
+from kdcore.probe import Probe, ProbeError
+from kdcore.spec import knob
+from kdcore.twins import LOSSES, kind_of, twins
+
+if TYPE_CHECKING:
+    from kdcore.revive import Revived
+
+BEYOND = 0.25
+"""How far the line goes past each end, in lengths of it."""
+
+
+class LossLine(Probe):
+    """What lies between the student and the same student alone, on the straight line in weight space?
+
+    Both begin from the same weights. A ridge between them means that the teacher led the student into another valley;
+    without one, it only came further down the same (Goodfellow et al. 2015, Li et al. 2018). Weights halfway between
+    two networks with batch norm fit neither's running means and variances, so these are estimated again at each place.
+    """
+
+    title = "Loss between student alone and student"
+    answers = "LossLine"
+    loss: str = knob(
+        "cross_entropy", choices=tuple(LOSSES), help="Cross-entropy with the labels, or KL to the teacher."
+    )
+    batch_norm: str = knob(
+        "re-estimated", choices=("re-estimated", "interpolated"),
+        help="Running statistics estimated again at each place, or taken from the same line as the weights.",
+    )  # fmt: skip
+    points: int = knob(
+        21, 5, 61, help="Places from one end to the other; a quarter more lies beyond each.", unit="places"
+    )
+    inputs: int = knob(400, 20, 5000, help="Most validation and most training inputs looked at.", unit="inputs")
+
+    def ask(self, revived: Revived) -> Answered:
+        pair = twins(revived)
+        if pair.baseline is None:
+            raise ProbeError(
+                "this run trained no student alone, so there is no other end for the line; "
+                "the loss around the student can still be seen"
+            )
+        name, loss = LOSSES[self.loss]
+        view = pair.student
+        start, end = weights_of(pair.baseline), weights_of(view)
+        samples = {"validation": pair.validation(self.inputs), "training": pair.training(self.inputs)}
+        images = pair.statistics_from(self.inputs)
+        again = normalises(view) and self.batch_norm == "re-estimated"
+        at = steps_along(self.points, beyond=BEYOND)
+        on_line: dict[str, list[tuple[float, float]]] = {split: [] for split in samples}
+
+        def look(weights: Weights) -> dict[str, tuple[float, float]]:
+            return {split: measured(view, weights, sample, loss) for split, sample in samples.items()}
+
+        for place in at:
+            weights = between(start, end, place)
+            for split, found in look(re_estimated(view, weights, images) if again else weights).items():
+                on_line[split].append(found)
+        own = [look(weights) for weights in (start, end)]
+        values = {split: numpy.array(found, dtype=numpy.float64) for split, found in on_line.items()}
+        rise, where = barrier(at, values["validation"][:, 0].tolist())
+        apart = distance(start, end, [parameter for parameter, _ in view.named_parameters()])
+        kind = kind_of(revived)
+        return Answered(
+            title="From the student alone to the student, straight through weight space",
+            says=_sentence(at, values["validation"][:, 0], rise, where, apart, name, f"{len(samples['validation'])} "
+                           f"validation {kind}"),
+            at=numpy.array(at, dtype=numpy.float64),
+            loss={split: found[:, 0].copy() for split, found in values.items()},
+            accuracy={split: found[:, 1].copy() for split, found in values.items()},
+            own_loss={split: numpy.array([one[split][0] for one in own]) for split in samples},
+            own_accuracy={split: numpy.array([one[split][1] for one in own]) for split in samples},
+            counts={split: len(sample) for split, sample in samples.items()},
+            barrier=rise,
+            barrier_at=where,
+            distance=apart,
+            loss_name=name,
+            inputs=kind,
+            statistics=f"batch-norm statistics estimated again at each place, from {len(images)} training {kind}"
+            if again else "batch-norm statistics on the same line" if normalises(view) else "no batch norm",
+        )  # fmt: skip
+
+
+def _sentence(
+    at: list[float], losses: numpy.ndarray, rise: float, where: float, apart: float, name: str, among: str
+) -> str:
+    if apart == 0.0:
+        return f"Student and student alone have the same weights here: {name} {losses[0]:.2f} nats on {among}."
+    ends = [losses[at.index(place)] for place in (0.0, 1.0)]
+    said = f"On {among}, {name} is {ends[0]:.2f} nats at the student alone and {ends[1]:.2f} at the student"
+    if rise < 0.01:
+        return f"{said}; nowhere between does it rise above the straight line from one to the other: no ridge."
+    return f"{said}; between them a ridge stands up to {rise:.2f} nats above the straight line from one to the other."

@@ -1,0 +1,101 @@
+"""The student and the same student alone as two points of one weight space, and the losses taken there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from kdcore.beside import Sides, sides, view_logits
+from kdcore.dataset import Split
+from kdcore.gap import divergence
+from kdcore.landscape import Loss, Sample, View
+from kdcore.outputs import some
+from kdcore.probe import ProbeError
+
+if TYPE_CHECKING:
+    from kdcore.revive import Revived
+
+LOSSES: dict[str, tuple[str, Loss]] = {
+    "cross_entropy": (
+        "cross-entropy",
+        lambda logits, sample: F.cross_entropy(logits.double(), sample.labels, reduction="none"),
+    ),
+    "kl": ("KL to the teacher", lambda logits, sample: divergence(sample.teacher, logits)),
+}
+"""Choice -> (its name, per-input loss in nats)."""
+
+
+@dataclass(frozen=True)
+class Twins:
+    """Student and student alone, each with the weights that it has at this moment."""
+
+    who: Sides
+    student: View
+    baseline: View | None
+
+    def views(self) -> dict[str, View]:
+        """part -> view, of those that there are."""
+        found = {"student": self.student}
+        return found if self.baseline is None else {**found, "baseline": self.baseline}
+
+    def validation(self, count: int) -> Sample:
+        """At most so many validation inputs with their true labels."""
+        split = some(self.who.revived.data.validation, count)
+        return self._sample(split, split.truth)
+
+    def training(self, count: int) -> Sample:
+        """At most so many training inputs with the labels seen in training, or the teacher's for want of any."""
+        data = self.who.revived.data
+        labelled = data.train.labels >= 0
+        split = data.train.of(labelled.nonzero().flatten()) if bool(labelled.any()) else data.teacher_train
+        split = some(split, count)
+        return self._sample(split, split.labels)
+
+    def _sample(self, split: Split, labels: Tensor) -> Sample:
+        theirs = split.images if split.partner is None else split.partner
+        return Sample(split.images, labels, view_logits(self.who.revived, self.who.teacher, theirs))
+
+    def statistics_from(self, count: int) -> Tensor:
+        """Training inputs, (N, *shape), from which batch-norm statistics are estimated again, without augmentation."""
+        return some(self.who.revived.data.train, count).images
+
+
+def twins(revived: Revived) -> Twins:
+    """Student and student alone at this moment.
+
+    Raises ProbeError where nobody is taught, or where the two have no weights in common.
+    """
+    who = sides(revived)
+    student = _view(revived, who.student)
+    baseline = None if who.baseline is None else _view(revived, who.baseline)
+    if baseline is not None:
+        ours, theirs = (
+            {name: tuple(value.shape) for name, value in one.named_parameters()} for one in (student, baseline)
+        )
+        if ours != theirs:
+            odd = min(name for name in {*ours, *theirs} if ours.get(name) != theirs.get(name))
+            raise ProbeError(
+                f"student and student alone are built differently here ({odd.removeprefix('network.')}: "
+                f"{ours.get(odd, 'nothing')} and {theirs.get(odd, 'nothing')}), so they share no weight space"
+            )
+    return Twins(who, student, baseline)
+
+
+def _view(revived: Revived, view: str) -> View:
+    role, _, exit_number = view.partition(":")
+    network = revived.networks[role]
+    return View(network, int(exit_number)) if exit_number else View(network.deployed())
+
+
+def kind_of(revived: Revived) -> str:
+    """What the inputs are called."""
+    return "pictures" if revived.data.images_of_plane else "points"
+
+
+def seeded(number: int) -> torch.Generator:
+    """A generator for the direction of that number, the same for every network."""
+    return torch.Generator().manual_seed(20_180_000 + number)

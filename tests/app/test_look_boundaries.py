@@ -1,0 +1,154 @@
+"""The section Activation boundaries on a run on points and on one on pictures, both really trained."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from app import state
+from app.views import scrubber
+from kdcore.engine import run as train
+from kdcore.events import Event
+from kdcore.recipe import Recipe
+from kdcore.run import Run
+from kdcore.runs import Shelf
+from tests.app.asking import Answering, words
+
+RECIPES = {
+    "pictures": {
+        "data": {"is": "digits", "train_size": 200},
+        "teacher": {"is": "plain", "width": 6},
+        "student": {"is": "plain", "width": 4, "stage_count": 2},
+        "methods": [{"is": "ce"}, {"is": "ab", "margin": 2.0}],
+        "training": {"epochs": 2, "teacher_epochs": 1, "batch": 64},
+    },
+    "points": {
+        "data": {"is": "toy2d", "size": 120},
+        "teacher": {"is": "mlp", "width": 8},
+        "student": {"is": "mlp", "width": 4},
+        "training": {"epochs": 2, "teacher_epochs": 2, "batch": 32},
+    },
+}
+DRAWINGS = (
+    "In a plane", "Along a line", "Neurons like the teacher's", "Neurons that flip", "Distance to the boundary",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def told() -> dict[str, list[Event]]:
+    """What two small runs really said."""
+    return {kind: list(train(Recipe.from_json(recipe))) for kind, recipe in RECIPES.items()}
+
+
+@pytest.fixture
+def written(shelf: Shelf, told: dict[str, list[Event]], monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Run]:
+    """Puts such a run on the shelf."""
+    monkeypatch.setattr(state, "desk", lambda: Answering(shelf))
+    scrubber.forget()
+
+    def write(kind: str) -> Run:
+        run, _ = shelf.create(Recipe.from_json(RECIPES[kind]))
+        for event in told[kind]:
+            run.append(event)
+        return run
+
+    return write
+
+
+def look() -> None:
+    from app.screens.look import show
+
+    show()
+
+
+def opened(run: Run, drawing: str) -> AppTest:
+    page = AppTest.from_function(look, default_timeout=60)
+    page.query_params["run"], page.query_params["view"] = run.id, "Activation boundaries"
+    page.query_params["drawing"] = drawing
+    page.run()
+    assert not page.exception, page.exception[0].value
+    return page
+
+
+def last(page: AppTest, number: int = 0) -> dict:
+    """The last frame of a film on the page."""
+    return json.loads(page.get("bidi_component")[number].proto.json)["film"]["frames"][-1]
+
+
+def chosen(page: AppTest, label: str, option: str) -> None:
+    next(box for box in page.selectbox if box.label == label).select(option).run()
+    assert not page.exception, page.exception[0].value
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("points", ("test points", "Linear regions met", "switched the same way", "changed since", "the other side")),
+        ("pictures", ("of this plane", "Linear regions met", "switched the same way", "changed since", "but within 2")),
+    ],
+)
+def test_every_drawing_has_its_film(written: Callable[[str], Run], kind: str, said: tuple[str, ...]) -> None:
+    run = written(kind)
+    for drawing, expected in zip(DRAWINGS, said, strict=True):
+        page = opened(run, drawing)
+        assert expected in last(page)["says"], drawing
+        assert page.caption, "each says how to read it"
+
+
+@pytest.mark.parametrize("kind", ["points", "pictures"])
+def test_the_plane_can_be_coloured_by_equal_signs(written: Callable[[str], Run], kind: str) -> None:
+    page = opened(written(kind), "In a plane")
+    chosen(page, "Colour", "Signs like the teacher's")
+    assert "neurons as the teacher does" in last(page)["says"]
+    assert "The lighter" in words(page)
+
+
+def test_pictures_can_be_chosen_and_a_wrong_choice_is_a_sentence(written: Callable[[str], Run]) -> None:
+    page = opened(written("pictures"), "In a plane")
+    before = last(page)["texts"]
+    boxes = [box for box in page.number_input if box.label.startswith("Picture")]
+    assert [box.value for box in boxes] == [None] * 3
+    boxes[0].set_value(7).run()
+    assert any("(#7)" in text["text"] for text in last(page)["texts"])
+    assert last(page)["texts"] != before
+    next(box for box in page.number_input if box.label == "Picture 2").set_value(7).run()
+    assert not page.exception
+    assert "one stands twice" in words(page)
+
+
+def test_a_line_between_two_chosen_pictures(written: Callable[[str], Run]) -> None:
+    page = opened(written("pictures"), "Along a line")
+    next(box for box in page.number_input if box.label == "Picture 2").set_value(5).run()
+    assert not page.exception
+    film = json.loads(page.get("bidi_component")[0].proto.json)["film"]
+    assert "(#5)" in film["layout"]["xaxis4"]["title"]["text"]
+
+
+def test_a_line_through_points_goes_the_chosen_way(written: Callable[[str], Run]) -> None:
+    page = opened(written("points"), "Along a line")
+    first = last(page)["says"]
+    chosen(page, "Line", "From corner to corner")
+    assert "diagonal" in words(page)
+    assert last(page)["says"] != first
+
+
+def test_single_neurons_stand_below_their_layers(written: Callable[[str], Run]) -> None:
+    page = opened(written("points"), "Neurons like the teacher's")
+    assert len(page.get("bidi_component")) == 2
+    assert "Mean over layers" in last(page, 1)["says"]
+
+
+def test_flips_can_be_counted_since_the_snapshot_before(written: Callable[[str], Run]) -> None:
+    page = opened(written("points"), "Neurons that flip")
+    chosen(page, "Compared", "Since the snapshot before")
+    assert "since the snapshot before" in last(page)["says"]
+
+
+def test_the_margin_of_the_run_is_marked_as_its_own(written: Callable[[str], Run]) -> None:
+    texts = [text["text"] for text in last(opened(written("pictures"), "Distance to the boundary"))["texts"]]
+    assert "2: this run's AB margin" in texts
+    texts = [text["text"] for text in last(opened(written("points"), "Distance to the boundary"))["texts"]]
+    assert any("does not use it" in text for text in texts)

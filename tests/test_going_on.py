@@ -1,0 +1,164 @@
+"""A run that was interrupted goes on as if it had not been; a fork goes on from another run's moment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+import torch
+
+from kdcore.catalog import METHODS, SCHEMES
+from kdcore.engine import run
+from kdcore.events import Checkpoint, Event, Failed, Finished, PhaseStarted, Scored, Shown, Snapshot, Started, Step
+from kdcore.recipe import Parent, Part, Pick, Recipe, RecipeError
+from kdcore.start import Start
+
+TINY = Recipe(
+    data=Pick("digits", {"train_size": 160}),
+    teacher=Pick("plain", {"width": 8, "stage_count": 2}),
+    student=Pick("plain", {"width": 4, "stage_count": 2}),
+    training={"epochs": 3, "teacher_epochs": 2, "batch": 32},
+)
+HERE = Parent("0" * 16, "2-4")
+
+
+def with_method(key: str) -> Recipe:
+    method = METHODS[key]
+    methods = (Part(Pick("ce")), Part(Pick(key))) if method.needs_teacher else (Part(Pick(key)), Part(Pick("kd")))
+    return replace(TINY, methods=methods)
+
+
+def told(event: Event) -> object:
+    """What an event says beside when it was said."""
+    match event:
+        case Step():
+            return ("step", event.phase, event.learner, event.step, event.loss, event.terms, event.learning_rate)
+        case Scored():
+            return ("scored", event.phase, event.role, event.split, event.step, event.accuracy, event.loss)
+        case Snapshot():
+            return ("snapshot", event.name, {name: value.clone() for name, value in event.tensors.items()})
+        case Shown():
+            return ("shown", event.name, event.content)
+        case PhaseStarted():
+            return ("phase", event.phase, event.name)
+    return type(event).__name__
+
+
+def same(one: object, other: object) -> bool:
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
+    if isinstance(one, torch.Tensor) and isinstance(other, torch.Tensor):
+        return torch.equal(one, other)
+    if isinstance(one, tuple) and isinstance(other, tuple):
+        return len(one) == len(other) and all(same(*pair) for pair in zip(one, other, strict=True))
+    return one == other
+
+
+def goes_on_as_if_nothing_had_happened(recipe: Recipe) -> None:
+    """From every checkpoint: what is said from there on is, bit for bit, what the straight run said after it."""
+    straight = list(run(recipe, checkpoint_every=0.0))
+    assert isinstance(straight[-1], Finished), straight[-1]
+    places = [place for place, event in enumerate(straight) if isinstance(event, Checkpoint)]
+    assert places
+    for place in (places[0], places[len(places) // 2], places[-1]):
+        kept = straight[place]
+        assert isinstance(kept, Checkpoint)
+        start = Start(kept.phase, kept.tensors, step=kept.step)
+        resumed = [told(event) for event in run(recipe, start=start) if not isinstance(event, Checkpoint)]
+        after = [told(event) for event in straight[place + 1 :] if not isinstance(event, Checkpoint)]
+        kinds = ("phase", "snapshot", "scored", "shown")
+        for kind in kinds:
+            ours = [one for one in resumed if isinstance(one, tuple) and one[0] == kind]
+            theirs = [one for one in after if isinstance(one, tuple) and one[0] == kind]
+            assert len(ours) == len(theirs), (kind, len(ours), len(theirs))
+            assert all(same(*pair) for pair in zip(ours, theirs, strict=True)), (recipe.methods, kind, kept.step)
+        steps = {one[1:4]: one for one in after if isinstance(one, tuple) and one[0] == "step"}
+        for one in resumed:
+            if isinstance(one, tuple) and one[0] == "step" and one[1:4] in steps:
+                assert same(one, steps[one[1:4]]), (one, steps[one[1:4]])
+
+
+@pytest.mark.parametrize("key", sorted(SCHEMES))
+def test_every_scheme_goes_on(key: str) -> None:
+    goes_on_as_if_nothing_had_happened(replace(TINY, scheme=Pick(key)))
+
+
+@pytest.mark.parametrize("key", sorted(METHODS))
+def test_every_method_goes_on(key: str) -> None:
+    recipe = with_method(key)
+    if key == "weight_distance":  # compares weights one by one
+        recipe = replace(recipe, teacher=recipe.student)
+    goes_on_as_if_nothing_had_happened(recipe)
+
+
+def test_so_does_a_run_with_augmentation_and_momentum() -> None:
+    recipe = TINY.with_setting("data.augmentation", "shift").with_setting("training.optimizer", "sgd")
+    goes_on_as_if_nothing_had_happened(recipe.with_setting("student", "mobile"))
+
+
+@pytest.fixture(scope="module")
+def parent() -> Callable[[str], Start]:
+    events = list(run(TINY))
+
+    def moment(name: str) -> Start:
+        tensors: dict[str, torch.Tensor] = {}
+        for event in events:
+            if isinstance(event, Snapshot):
+                tensors.update(event.tensors)
+                if event.name == name:
+                    return Start(event.phase, tensors, epoch=event.epoch, fork=True)
+        raise AssertionError(f"{name}: {[event.name for event in events if isinstance(event, Snapshot)]}")
+
+    return moment
+
+
+def test_a_fork_stands_where_its_parent_stood_and_goes_on_with_what_was_changed(
+    parent: Callable[[str], Start],
+) -> None:
+    start = parent("2-4")
+    fork = replace(TINY, parent=HERE, methods=(Part(Pick("kd", {"temperature": 9.0})),))
+    events = list(run(fork, start=start))
+    assert isinstance(events[-1], Finished), events[-1]
+    assert isinstance(events[0], Started)
+    phases = [event for event in events if isinstance(event, PhaseStarted)]
+    assert [phase.steps for phase in phases] == [0, 0, 12]
+    first = next(event for event in events if isinstance(event, Snapshot) and event.phase == 2)
+    assert first.name == "2-4"
+    assert all(torch.equal(value, start.tensors[name]) for name, value in first.tensors.items())
+    assert min(event.step for event in events if isinstance(event, Step)) == 5
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda recipe: recipe.with_setting("student.width", 6), "another network"),
+        (lambda recipe: recipe.with_setting("training.epochs", 1), "more epochs"),
+    ],
+)
+def test_a_fork_that_cannot_be_says_why(
+    parent: Callable[[str], Start], change: Callable[[Recipe], Recipe], words: str
+) -> None:
+    *_, last = run(change(replace(TINY, parent=HERE)), start=parent("2-4"))
+    assert isinstance(last, Failed)
+    assert words in last.reason
+
+
+def test_a_fork_without_its_parent_is_refused() -> None:
+    *_, last = run(replace(TINY, parent=HERE))
+    assert isinstance(last, Failed)
+    assert "is not at hand" in last.reason
+
+
+@pytest.mark.parametrize(
+    "parent", [7, {}, {"run": "../x", "snapshot": "2-4"}, {"run": "0" * 16, "snapshot": "../../x"}]
+)
+def test_a_parent_from_outside_is_checked(parent: object) -> None:
+    with pytest.raises(RecipeError):
+        Recipe.from_json({**TINY.to_json(), "parent": parent})
+
+
+def test_a_fork_keeps_its_parent_in_its_recipe_and_its_id() -> None:
+    fork = replace(TINY, parent=HERE)
+    assert Recipe.from_text(fork.to_text()) == fork
+    assert fork.id != TINY.id

@@ -1,0 +1,150 @@
+"""Lines and planes through weights, against what they must be."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from kdcore.landscape import (
+    Sample,
+    View,
+    barrier,
+    between,
+    direction,
+    distance,
+    measured,
+    moved,
+    re_estimated,
+    steps_along,
+    weights_of,
+)
+from kdcore.network import Network
+from kdcore.networks.plain import Plain
+from kdcore.vocabulary import Seen
+
+
+class Straight(Network):
+    """Logits that are a linear map of the inputs, so that a squared error is a quadratic in the weights."""
+
+    title = "Straight"
+    takes = ("points",)
+
+    def build(self, shape: tuple[int, ...], classes: int) -> None:
+        self.map = torch.nn.Linear(shape[0], classes, bias=True)
+        self.layers = ()
+
+    def look(self, images: Tensor) -> Seen:
+        return Seen(self.map(images), (), (), images)
+
+
+def squares(logits: Tensor, sample: Sample) -> Tensor:
+    return (logits - sample.teacher).double().square().sum(dim=1)
+
+
+@pytest.fixture
+def straight() -> tuple[View, Sample]:
+    torch.manual_seed(0)
+    network = Straight()
+    network.build((2,), 3)
+    images = torch.randn(40, 2)
+    return View(network), Sample(images, torch.zeros(40, dtype=torch.long), torch.randn(40, 3))
+
+
+def conv(width: int = 4) -> Plain:
+    network = Plain(width=width, stage_count=2)
+    network.build((1, 8, 8), 3)
+    return network
+
+
+def test_a_quadratic_loss_along_a_line_is_the_parabola_through_three_of_its_points(
+    straight: tuple[View, Sample],
+) -> None:
+    view, sample = straight
+    start = weights_of(view)
+    end = {name: value + torch.randn_like(value) for name, value in start.items()}
+    at = steps_along(11, beyond=0.2)
+    found = [measured(view, between(start, end, place), sample, squares)[0] for place in at]
+    residual = (sample.images @ start["network.map.weight"].T + start["network.map.bias"] - sample.teacher).double()
+    slope = (
+        sample.images @ (end["network.map.weight"] - start["network.map.weight"]).T
+        + end["network.map.bias"] - start["network.map.bias"]
+    ).double()  # fmt: skip
+    a, b, c = (float(value.sum(dim=1).mean()) for value in (slope.square(), 2 * slope * residual, residual.square()))
+    for place, value in zip(at, found, strict=True):
+        assert value == pytest.approx(a * place**2 + b * place + c, rel=1e-4)
+    rise, _ = barrier(at, found)
+    assert rise == pytest.approx(0.0, abs=1e-6), "a parabola that opens upwards stays below its chord"
+
+
+def test_a_quadratic_loss_rises_by_the_square_of_the_step_along_a_direction(straight: tuple[View, Sample]) -> None:
+    view, sample = straight
+    centre = weights_of(view)
+    perfect = Sample(sample.images, sample.labels, view(sample.images).detach())
+    way = direction(view, torch.Generator().manual_seed(1))
+    one = float((sample.images @ way["network.map.weight"].T).double().square().sum(dim=1).mean())
+    for step in (-0.5, 0.0, 0.25, 2.0):
+        assert measured(view, moved(centre, (way, step)), perfect, squares)[0] == pytest.approx(
+            step**2 * one, rel=1e-4, abs=1e-12
+        )
+
+
+def test_filters_of_a_direction_are_as_long_as_the_networks_and_nothing_else_moves() -> None:
+    torch.manual_seed(1)
+    view = View(conv())
+    way = direction(view, torch.Generator().manual_seed(3))
+    own = dict(view.named_parameters())
+    assert set(way) == {name for name, value in own.items() if value.ndim > 1}
+    for name, value in way.items():
+        torch.testing.assert_close(value.flatten(1).norm(dim=1), own[name].detach().flatten(1).norm(dim=1))
+    again = direction(view, torch.Generator().manual_seed(3))
+    assert all(torch.equal(again[name], value) for name, value in way.items())
+    other = direction(view, torch.Generator().manual_seed(4))
+    assert not any(torch.equal(other[name], value) for name, value in way.items())
+
+
+def test_both_ends_of_a_line_are_the_networks_to_the_bit() -> None:
+    torch.manual_seed(2)
+    first, second = weights_of(View(conv())), weights_of(View(conv()))
+    for share, expected in ((0.0, first), (1.0, second)):
+        found = between(first, second, share)
+        assert all(torch.equal(found[name], value) for name, value in expected.items() if value.is_floating_point())
+    beyond = between(first, {**second, "network.stem.0.1.running_var": torch.zeros(4)}, 1.5)
+    assert float(beyond["network.stem.0.1.running_var"].min()) == 0.0, "no variance is negative"
+
+
+def test_statistics_estimated_again_are_those_of_a_pass_in_training_mode() -> None:
+    torch.manual_seed(3)
+    network = conv()
+    view = View(network)
+    images = torch.randn(30, 1, 8, 8) * 2 + 1
+    before = weights_of(view)
+    found = re_estimated(view, before, images)
+    network.train()
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.momentum = None  # torch's own running mean over all batches; there is one
+    with torch.no_grad():
+        network(images)
+    for name, value in network.named_buffers():
+        if value.is_floating_point():
+            torch.testing.assert_close(found[f"network.{name}"], value)
+    after = weights_of(view)
+    assert all(torch.equal(after[name], value) for name, value in before.items()), "the view itself stays as it was"
+    assert not view.training
+    assert not any(module.training for module in view.modules())
+
+
+def test_places_on_the_line_hold_both_ends_and_distances_are_relative() -> None:
+    assert steps_along(5, beyond=0.25) == [-0.25, 0.0, 0.25, 0.5, 0.75, 1.0, 1.25]
+    first = {"a": torch.tensor([3.0, 4.0])}
+    assert distance(first, {"a": torch.tensor([3.0, 5.0])}, ["a"]) == pytest.approx(0.2)
+    assert barrier([-0.5, 0.0, 0.5, 1.0], [9.0, 1.0, 4.0, 2.0]) == (2.5, 0.5)
+
+
+def test_a_loss_that_is_no_number_counts_as_the_ceiling(straight: tuple[View, Sample]) -> None:
+    view, sample = straight
+    loss, _ = measured(view, weights_of(view), sample, lambda logits, _: logits[:, 0] * math.nan)
+    assert loss == 1e6
