@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 
 from kdcore import engine
+from kdcore.events import Checkpoint, Event, Foundation, PhaseStarted, Pictures, Scored, Snapshot
 from kdcore.files import size_of
-from kdcore.recipe import RecipeError
+from kdcore.foundation import Foundations, Laid
+from kdcore.recipe import Recipe, RecipeError
 from kdcore.run import Run, RunError
 from kdcore.runs import Shelf
 from kdcore.scribe import Source
@@ -14,13 +19,64 @@ from kdcore.start import Start
 
 
 def source_for(run: Run, shelf: Shelf) -> Source:
-    """The engine, told where to begin. Raises RecipeError where a fork's parent is gone or damaged."""
+    """The engine, told where to begin and which phases are laid already; what this run lays is kept for others.
+
+    Raises RecipeError where a fork's parent is gone or damaged.
+    """
+    source = _begun(run, shelf)
+
+    def watched(recipe: Recipe) -> Iterator[Event]:
+        for event in source(recipe):
+            yield event
+            if isinstance(event, Foundation) and not event.taken:
+                with contextlib.suppress(OSError):
+                    shelf.lay(event.key, run.id, event.phase, event.learner)
+
+    return watched
+
+
+def laid_on(shelf: Shelf) -> Foundations:
+    """What the shelf knows of phases that runs have in common."""
+
+    def find(key: str) -> Laid | None:
+        place = shelf.laid(key)
+        if place is None:
+            return None
+        run, phase, learner = place
+        try:
+            history = run.history()
+            snapshots = history.phases[phase].snapshots
+            tensors = run.tensors(snapshots[-1].name)
+        except (RunError, IndexError):
+            return None
+        prefix = f"role/{learner}/"
+        weights = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+
+        def events() -> Iterator[Event]:
+            now = -1
+            for event in run.events()[0]:
+                now = event.phase if isinstance(event, PhaseStarted) else now
+                ours = now == phase if isinstance(event, Pictures) else getattr(event, "phase", None) == phase
+                if not ours or isinstance(event, (Foundation, Checkpoint)):
+                    continue
+                if isinstance(event, Snapshot):
+                    event = replace(event, tensors=run.tensors(event.name))
+                if not (isinstance(event, Scored) and event.split == "test"):
+                    yield event
+
+        return Laid(run.id, events, weights) if weights else None
+
+    return find
+
+
+def _begun(run: Run, shelf: Shelf) -> Source:
     kept = run.checkpoint()
     if kept is not None and kept[0]["bytes"] == size_of(run.folder / "events.jsonl"):
-        return partial(engine.run, start=Start(kept[0]["phase"], kept[1], step=kept[0]["step"]))
+        start = Start(kept[0]["phase"], kept[1], step=kept[0]["step"])
+        return partial(engine.run, start=start, laid=laid_on(shelf))
     if run.recipe.parent is not None:
         return partial(engine.run, start=moment_of(shelf, run.recipe.parent.run, run.recipe.parent.snapshot))
-    return engine.run
+    return partial(engine.run, laid=laid_on(shelf))
 
 
 def moment_of(shelf: Shelf, run_id: str, snapshot: str) -> Start:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -18,6 +19,7 @@ from kdcore.events import (
     Event,
     Failed,
     Finished,
+    Foundation,
     Gradients,
     Hardest,
     Note,
@@ -29,6 +31,7 @@ from kdcore.events import (
     Started,
     Step,
 )  # fmt: skip
+from kdcore.foundation import Foundations, Laid, key_of, nothing
 from kdcore.preview import Preview
 from kdcore.recipe import Recipe, RecipeError
 from kdcore.scheme import Phase, Turn
@@ -51,11 +54,14 @@ GAP = 0.2
 """Seconds after which gathered values are fetched from the device and said."""
 
 
-def run(recipe: Recipe, *, start: Start | None = None, checkpoint_every: float = CHECKPOINT) -> Iterator[Event]:
+def run(
+    recipe: Recipe, *, start: Start | None = None, laid: Foundations = nothing, checkpoint_every: float = CHECKPOINT
+) -> Iterator[Event]:
     """Train as the recipe says: Started (PhaseStarted (Step* Scored Snapshot?)*)+ (Finished | Failed).
 
     With `start` it goes on from there: an interrupted run says only what is left to say, bit for bit what it would have
-    said; a fork says Started and, of the phases that it skips, where they stand. `checkpoint_every` is in seconds.
+    said; a fork says Started and, of the phases that it skips, where they stand. Phases that `laid` knows from another
+    run are told as they were and not trained again. `checkpoint_every` is in seconds.
     Refusals and losses that are no numbers end in Failed; stopping means iterating no further. Exceptions of the
     machine (memory, disk) are the caller's to say. The same recipe gives the same values on the same machine.
     """
@@ -81,7 +87,15 @@ def run(recipe: Recipe, *, start: Start | None = None, checkpoint_every: float =
                 if start.fork:
                     yield from _skipped(stage, phase, number)
                 continue
-            yield from _train(stage, phase, number, biases, clock, start if start and number == start.phase else None)
+            here = start if start is not None and number == start.phase else None
+            key = key_of(stage, phase, number)
+            found = laid(key) if key and here is None else None
+            if found is not None:
+                yield from _taken_over(stage, phase, number, biases, key, found)
+                continue
+            yield from _train(stage, phase, number, biases, clock, here)
+            if key:
+                yield Foundation(time.time(), number, key, phase.turns[0].learner)
         results: dict[str, dict[str, Any]] = {}
         right: dict[str, Tensor] = {}
         for role in stage.cast:
@@ -146,6 +160,22 @@ def _skipped(stage: Stage, phase: Phase, number: int) -> Iterator[Event]:
     yield Snapshot(time.time(), number, 0, 0.0, f"{number}-0", roles, tensors_of(stage, phase, None, roles))
     for role in roles:
         yield _scored(_score(stage, role, "validation"), role, "validation", number, 0, 0.0)
+
+
+def _taken_over(
+    stage: Stage, phase: Phase, number: int, biases: dict[str, float], key: str, found: Laid
+) -> Iterator[Event]:
+    """A phase that another run trained: said as that run said it, with the weights that it came to."""
+    learner = phase.turns[0].learner
+    stage.cast[learner].load_state_dict(found.weights)
+    for event in found.events():
+        if isinstance(event, Scored) and "bias" in event.hidden:
+            biases[learner] = event.hidden["bias"]
+        yield replace(event, time=time.time()) if hasattr(event, "time") else event  # type: ignore[call-arg]
+    yield Foundation(time.time(), number, key, learner, taken=True)
+    yield Note(
+        time.time(), f"“{phase.title}” was taken over from run {found.run}: same data, network, budget and seed."
+    )
 
 
 def _train(

@@ -150,6 +150,19 @@ class Checkpoint(Event):
 
 
 @dataclass(frozen=True)
+class Foundation(Event):
+    """A phase is over that other runs would train to the same weights: from labels alone, with settings that have this
+    key. They may take it over instead of training it again."""
+
+    time: float
+    phase: int
+    key: str
+    learner: str
+    taken: bool = False
+    """Whether this run took it over itself."""
+
+
+@dataclass(frozen=True)
 class Scored(Event):
     """A network was scored on held-out pictures."""
 

@@ -65,6 +65,23 @@ class Shelf:
             attempt += 1
         raise RunError(f"there are 999 runs of recipe {recipe.id}; delete some")
 
+    def lay(self, key: str, run_id: str, phase: int, learner: str) -> None:
+        """Remember that a run trained a phase that others have in common. Raises OSError."""
+        folder = self.root / "foundations"
+        folder.mkdir(exist_ok=True)
+        write_whole(folder / f"{key}.json", json.dumps({"run": run_id, "phase": phase, "learner": learner}).encode())
+
+    def laid(self, key: str) -> tuple[Run, int, str] | None:
+        """(run, phase, learner) of such a phase, if that run is still there."""
+        if not re.fullmatch(r"[0-9a-f]{32}", key):
+            return None
+        try:
+            said = json.loads(read_up_to(self.root / "foundations" / f"{key}.json", 1000))
+            run, phase, learner = self.run(str(said["run"])), said["phase"], str(said["learner"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        return (run, phase, learner) if isinstance(phase, int) and phase >= 0 else None
+
     def kept_catalog(self, version: str) -> str | None:
         """The cards of that version of the code as JSON, if they were kept."""
         try:

@@ -137,6 +137,12 @@ class Phase:
     shows: Callable[[], Sequence[Answer]] | None = None
     """Pictures of the scheme's own, asked for each time a network is scored."""
 
+    def own_things(self) -> int:
+        """How much of the phase comes from the scheme and not from the recipe's lessons."""
+        mine = (self.split, self.supply, self.begins, self.after, self.shows)
+        turns = sum(turn.own is not None or bool(turn.also or turn.only) or turn.times > 1 for turn in self.turns)
+        return sum(one is not None for one in mine) + len(self.moving) + len(self.keeps) + turns
+
 
 class Between(Protocol):
     """Makes the losses of lessons: the recipe's methods, built for the two views' shapes."""

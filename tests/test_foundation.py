@@ -1,0 +1,109 @@
+"""Phases that runs have in common are trained once, and a run that takes them over comes to the same."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from kdcore.beginnings import laid_on, source_for
+from kdcore.engine import run as straight
+from kdcore.events import Event, Finished, Foundation, Note, Snapshot, Step
+from kdcore.history import fold
+from kdcore.recipe import Part, Pick, Recipe
+from kdcore.run import Run
+from kdcore.runs import Shelf
+from kdcore.scribe import write
+from kdcore.slots import Slots
+from tests.test_going_on import TINY, same, told
+
+
+def written(shelf: Shelf, recipe: Recipe) -> Run:
+    run, new = shelf.create(recipe)
+    assert new
+    end = write(run, source_for(run, shelf), slots=Slots(shelf.root / "slots", "cpu", 1))
+    assert isinstance(end, Finished), end
+    return run
+
+
+def taken(run: Run) -> list[str]:
+    return [event.learner for event in run.events()[0] if isinstance(event, Foundation) and event.taken]
+
+
+def plainly(events: list[Event]) -> list[object]:
+    """What was said, without times, results of the machine and where it was taken from."""
+    return [told(event) for event in events if isinstance(event, (Step, Snapshot))]
+
+
+def test_a_what_if_takes_over_teacher_and_student_alone_and_ends_bit_for_bit_as_if_it_had_trained_them(
+    tmp_path: Path,
+) -> None:
+    shelf = Shelf(tmp_path)
+    first = written(shelf, TINY)
+    assert taken(first) == []
+    what_if = replace(TINY, methods=(Part(Pick("kd", {"temperature": 9.0})),))
+    second = written(shelf, what_if)
+    assert taken(second) == ["teacher", "baseline"]
+    events = second.events()[0]
+    assert sum("taken over from run" in event.text for event in events if isinstance(event, Note)) == 2
+    alone = list(straight(what_if))
+    theirs = [event for event in events if isinstance(event, Step)]
+    ours = [event for event in alone if isinstance(event, Step)]
+    assert [(one.phase, one.step, one.loss, one.terms) for one in theirs] == [
+        (one.phase, one.step, one.loss, one.terms) for one in ours
+    ]
+    for event in alone:
+        if isinstance(event, Snapshot):
+            assert same(second.tensors(event.name), event.tensors), event.name
+    last = alone[-1]
+    assert isinstance(last, Finished)
+    assert fold(events).results == last.results
+    assert set(fold(events).pictures) == set(fold(alone).pictures)
+
+
+@pytest.mark.parametrize(
+    ("change", "left"),
+    [
+        ({"student.width": 6}, ["teacher"]),
+        ({"training.epochs": 2}, ["teacher"]),
+        ({"teacher.width": 10}, ["baseline"]),
+        ({"training.teacher_rate": 0.001}, ["baseline"]),
+        ({"seed": 1}, []),
+        ({"data.label_noise": 0.1}, []),
+        ({"training.batch": 64}, []),
+    ],
+)
+def test_only_what_the_change_leaves_alone_is_taken_over(
+    tmp_path: Path, change: dict[str, object], left: list[str]
+) -> None:
+    shelf = Shelf(tmp_path)
+    written(shelf, TINY)
+    other = TINY
+    for path, value in change.items():
+        other = other.replace(seed=value) if path == "seed" else other.with_setting(path, value)
+    assert taken(written(shelf, other)) == left
+
+
+def test_a_run_that_is_gone_lays_nothing(tmp_path: Path) -> None:
+    shelf = Shelf(tmp_path)
+    first = written(shelf, TINY)
+    key = next(event.key for event in first.events()[0] if isinstance(event, Foundation))
+    assert laid_on(shelf)(key) is not None
+    first.delete()
+    assert laid_on(shelf)(key) is None
+    assert shelf.laid("../../etc/passwd") is None
+    (tmp_path / "foundations" / f"{key}.json").write_text("[]")
+    assert shelf.laid(key) is None
+
+
+def test_a_hidden_class_keeps_its_bias(tmp_path: Path) -> None:
+    shelf = Shelf(tmp_path)
+    unseen = TINY.with_setting("data.hidden_class", 3)
+    written(shelf, unseen)
+    other = replace(unseen, methods=(Part(Pick("kd", {"temperature": 9.0})),))
+    second = written(shelf, other)
+    assert taken(second) == ["teacher", "baseline"]
+    *_, last = straight(other)
+    assert isinstance(last, Finished)
+    assert second.history().results == last.results
