@@ -171,8 +171,12 @@ def test_every_entry_of_every_folder_can_be_chosen(desk: Desk, folder: str) -> N
         if folder == "methods":
             test.session_state["kept.draft"] = Recipe(methods=(Part(Pick("kd")), Part(Pick(key))))
             where = "methods.1"
+        elif folder == "schemes":
+            where = "scheme"
+            control(test.button_group, "scheme.kind").set_value(card.facts["kind"]).run()
+            control(test.selectbox, "scheme").set_value(key)
         else:
-            where = {"networks": "student", "datasets": "data", "schemes": "scheme"}[folder]
+            where = {"networks": "student", "datasets": "data"}[folder]
             test.selectbox(key=where).set_value(key)
         test.run()
         assert not test.exception, key

@@ -24,7 +24,7 @@ PICTURES = Recipe.from_json(
         "data": {"is": "digits", "train_size": 200},
         "teacher": {"is": "plain", "width": 6},
         "student": {"is": "plain", "width": 4, "stage_count": 2},
-        "methods": [{"is": "ce"}, {"is": "semckd"}, {"is": "ab"}],
+        "methods": [{"is": "ce"}, {"is": "semckd"}, {"is": "ab", "own_stage": 0.0}],
         "training": {"epochs": 2, "teacher_epochs": 1, "batch": 64},
     }
 )
@@ -82,7 +82,8 @@ def open_look(run: str = "", view: str = "") -> AppTest:
 
 
 def shown(page: AppTest) -> dict:
-    return json.loads(page.get("bidi_component")[0].proto.json)
+    """What the film was given; other components may stand before it."""
+    return next(data for one in page.get("bidi_component") if "film" in (data := json.loads(one.proto.json)))
 
 
 def test_an_empty_shelf_says_what_will_stand_here_and_leads_to_begin(shelf: Shelf) -> None:

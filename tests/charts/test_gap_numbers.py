@@ -114,15 +114,16 @@ def test_every_temperature_is_in_the_figure_and_starts_at_four() -> None:
     json.loads(figure.to_json())
 
 
-def test_points_are_rows_outlined_where_wrong_and_ringed_where_chosen() -> None:
-    figure = embedding.draw(some_embedding(), dark=False, chosen=[2])
-    teacher, student, ring, _ = figure.data
+def test_points_are_rows_outlined_where_wrong_on_one_plane_over_a_film() -> None:
+    figure = embedding.draw(some_embedding(), dark=False)
+    teacher, student = figure.data
     assert list(student.marker.line.width) == [0.0, 0.0, 1.6]
     assert not any(teacher.marker.line.width)
     assert teacher.marker.color[1] == teacher.marker.color[2] != teacher.marker.color[0]
-    assert (list(ring.x), list(ring.y)) == ([4.0], [5.0])
     assert "50 % of the neighbours" in " ".join(text.text for text in figure.layout.annotations)
-    assert len(embedding.draw(some_embedding(), dark=False).data) == 2
+    ranges = embedding.scales([some_embedding()])
+    again = embedding.draw(some_embedding(), dark=False, fixed=ranges)
+    assert list(again.data[0].x) == list(teacher.x), "a film of one moment is that moment"
 
 
 @pytest.mark.parametrize(

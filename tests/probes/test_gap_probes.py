@@ -142,7 +142,7 @@ def test_points_have_answers_too(revived: Given) -> None:
 
 @pytest.mark.parametrize(
     ("probe", "words"),
-    [(DarkKnowledge(picture=99_999), "picture=99999: there are 500 test inputs")],
+    [(DarkKnowledge(picture=99_999), "picture=99999: there are 500 test pictures")],
 )
 def test_what_cannot_be_asked_is_refused_in_a_sentence(probe: Probe, words: str, revived: Given) -> None:
     with pytest.raises(ProbeError, match=words):
