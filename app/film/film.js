@@ -136,6 +136,7 @@ function build(parent) {
     slider.max = film.frames.length - 1;
     slider.value = view.at;
     slider.disabled = play.disabled = film.frames.length < 2;
+    slider.hidden = play.hidden = where.hidden = line.hidden = Boolean(film.still);
     slider.setAttribute("aria-valuetext", frame.label);
     where.textContent = frame.label + (done < total ? ` · ${done}/${total} ready` : "");
     line.style.visibility = done < total ? "visible" : "hidden";

@@ -10,9 +10,10 @@ from app.draft import differences
 from app.page import Page
 from app.rows import Row, row_of, student_curve
 from app.starting import take_up
-from app.theme import CONFIG, size
+from app.theme import size
 from app.views.knobs import plain
 from app.views.run_table import chosen_runs, filtered, run_table
+from app.views.still import still
 from kdcore.cards import Catalog
 from kdcore.run import RunError, UnknownRun
 
@@ -95,7 +96,7 @@ def _several(chosen: list[Row], catalog: Catalog) -> None:
     curves = {row.short_name: student_curve(state.shelf().run(row.id).history()) for row in chosen}
     drawn = {name: curve for name, curve in curves.items() if curve[0]}
     if drawn:
-        st.plotly_chart(compare(drawn, dark=state.dark()), key="runs.compare", theme=None, config=CONFIG)
+        still(compare(drawn, dark=state.dark()), about=" ".join(drawn), key="runs.compare")
     for name in curves.keys() - drawn.keys():
         st.caption(f"{plain(name)}: its student has no score yet.")
     recipes = {row.short_id: row.recipe for row in chosen if row.recipe is not None}

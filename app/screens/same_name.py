@@ -7,7 +7,7 @@ import io
 
 import streamlit as st
 
-from app import state, theme
+from app import state
 from app.charts import forms as chart
 from app.draft import title_of
 from app.page import Page
@@ -15,6 +15,7 @@ from app.views.form_weight import one_form
 from app.views.inside import taught
 from app.views.knobs import plain
 from app.views.run_head import name_of, recipe_of
+from app.views.still import still
 from kdcore.answers.forms import Forms
 from kdcore.cards import Catalog
 from kdcore.conventions import FORMS
@@ -113,7 +114,7 @@ def _answer(run: Run, key: str) -> Forms | None:
 
 def _picture(answer: Forms, forms: tuple[Form, ...]) -> None:
     st.markdown(f"**How hard each form pulls the student** (gradient on its {plain(answer.measured_on)})")
-    st.plotly_chart(chart.draw(answer, forms, dark=state.dark()), key="same.chart", config=theme.CONFIG)
+    still(chart.draw(answer, forms, dark=state.dark()), about=f"same {answer.method}", key="same.chart")
     for form, refusal in zip(forms, answer.refusals, strict=True):
         if refusal:
             st.caption(f":material/block: *{plain(form.name)}* is left out: {plain(refusal)}.")

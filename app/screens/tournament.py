@@ -14,6 +14,7 @@ from app.draft import title_of
 from app.page import Page
 from app.starting import take_up
 from app.views.knobs import plain
+from app.views.still import still
 from app.words import FAMILIES, gloss
 from kdcore.cards import Catalog
 from kdcore.recipe import Part, Pick, Recipe, code_version
@@ -193,10 +194,8 @@ def _forget(board: Tournaments, pair: str) -> None:
 
 def _picture(shown: Standings, pair: str, cost: str, catalog: Catalog) -> None:
     st.markdown("**What an accuracy costs: up and to the left is better**")
-    st.plotly_chart(
-        chart.draw(shown, _families(catalog), cost=cost, dark=state.dark()), key=f"tournament.chart.{pair}.{cost}",
-        theme=None, config=theme.CONFIG,
-    )  # fmt: skip
+    figure = chart.draw(shown, _families(catalog), cost=cost, dark=state.dark())
+    still(figure, about=f"tournament {pair} {cost}", key=f"tournament.chart.{pair}.{cost}")
     st.caption(plain(chart.sentence(shown, cost)))
 
 

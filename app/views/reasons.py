@@ -8,11 +8,12 @@ from typing import Any
 
 import streamlit as st
 
-from app import state, theme
+from app import state
 from app.charts import attribution, map_grid
 from app.charts.panels import FAMILY
 from app.views.inside import layer_choice
 from app.views.moment import answered
+from app.views.still import still
 from kdcore.answers.attribution import Attribution
 from kdcore.answers.map_grid import MapGrid
 from kdcore.history import History, PhaseTrace
@@ -59,7 +60,7 @@ def _places(why: Why, layers: dict[str, int]) -> tuple[Lines, str] | None:
         return None
     st.markdown(f"**{answer.title}.** {answer.says}")
     figure = attribution.draw(answer, dark=state.dark())
-    st.plotly_chart(figure, theme=None, config=_config(f"kdlab reasons {why.name}"), key="reasons")
+    still(figure, about=f"reasons {why.name}", key="reasons")
     st.caption(
         "Orange places speak for the class, blue ones against it; each map has its own strength, the pointer says "
         "logits. Integrated Gradients go from black to the picture, occlusion blackens a patch; Grad-CAM is that of "
@@ -78,13 +79,9 @@ def _maps(why: Why, layers: dict[str, int]) -> tuple[Lines, str] | None:
     aspect = float(figure.layout.meta["aspect"])
     figure.update_layout(height=int(min(620.0, max(240.0, WIDE * aspect))), font={"family": FAMILY})
     figure.for_each_annotation(lambda text: text.update(text=text.text.replace("student alone looks", "alone looks")))
-    st.plotly_chart(figure, theme=None, config=_config(f"kdlab maps {why.name}"), key="reasons.maps")
+    still(figure, about=f"maps {why.name}", key="reasons.maps")
     st.caption(
         "Each small square is one channel of a layer looking at this picture: coloured where it fires. Over the epochs "
         "they stand under Look inside, Feature maps. The student alone is shown as it was at the end of its training."
     )
     return lambda: map_grid.rows(answer), f"kdlab-maps-{why.name}-{why.run.id}.csv"
-
-
-def _config(name: str) -> dict[str, Any]:
-    return {**theme.CONFIG, "toImageButtonOptions": {"format": "svg", "filename": name}}

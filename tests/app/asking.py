@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 from streamlit.testing.v1 import AppTest
 
 from kdcore.answer import Answer, answer_from_bytes
@@ -25,6 +28,19 @@ class Answering:
         except ValueError as error:
             raise AskError(str(error)) from error
         return answer_from_bytes(answer.to_bytes())
+
+
+def stills(page: AppTest) -> list[dict[str, Any]]:
+    """The single pictures on the page as plotly has them: {"data", "layout"}; heat maps' numbers are packed."""
+    films = [data["film"] for one in page.get("bidi_component") if "film" in (data := json.loads(one.proto.json))]
+    return [
+        {
+            "data": [film["traces"][number] for number in film["frames"][-1]["traces"]],
+            "layout": {**film["layout"], "annotations": film["frames"][-1]["texts"]},
+        }
+        for film in films
+        if film.get("still")
+    ]
 
 
 def words(page: AppTest) -> str:

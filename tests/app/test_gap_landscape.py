@@ -15,7 +15,7 @@ from kdcore.events import Event, Snapshot
 from kdcore.recipe import Recipe
 from kdcore.run import Run
 from kdcore.runs import Shelf
-from tests.app.asking import Answering, words
+from tests.app.asking import Answering, stills, words
 
 LINE, CONCEPTS = "Loss landscape", "Visual concepts"
 SMALL = {
@@ -82,7 +82,7 @@ def open_gap(run: Run, section: str) -> AppTest:
 
 
 def figures(page: AppTest) -> list[dict]:
-    return [json.loads(chart.proto.spec) for chart in page.get("plotly_chart")]
+    return stills(page)
 
 
 @pytest.mark.parametrize("kind", ["digits", "points"])
@@ -155,7 +155,7 @@ def test_concepts_without_a_student_alone_are_the_other_twos(written: Callable[.
 def test_other_data_are_refused_in_one_sentence(kind: str, key: str, written: Callable[..., Run]) -> None:
     page = open_gap(written(kind), CONCEPTS)
     assert f"this run has {key}" in words(page)
-    assert not page.get("plotly_chart")
+    assert not stills(page)
 
 
 @pytest.mark.parametrize("section", [LINE, CONCEPTS])

@@ -17,7 +17,7 @@ from kdcore.processes import this_process
 from kdcore.recipe import Recipe
 from kdcore.run import Run
 from kdcore.runs import Shelf
-from tests.app.asking import Answering, words
+from tests.app.asking import Answering, stills, words
 
 PICTURES = Recipe.from_json(
     {
@@ -85,7 +85,7 @@ def cards(page: AppTest) -> dict:
 
 
 def maps(page: AppTest) -> dict:
-    return json.loads(page.get("plotly_chart")[0].proto.spec)
+    return stills(page)[0]
 
 
 def choose(page: AppTest, label: str, option: str) -> AppTest:
@@ -153,7 +153,7 @@ def test_reasons_over_many_pictures_are_a_film(written: Callable[..., Run]) -> N
     page = open_pictures(run=written().id, pictures="Over many pictures")
     film = cards(page)["film"]
     assert "the student agrees to" in film["frames"][0]["says"]
-    assert not page.get("plotly_chart")
+    assert not stills(page)
 
 
 def test_nothing_found_is_said(written: Callable[..., Run], desk: Answering, monkeypatch: pytest.MonkeyPatch) -> None:

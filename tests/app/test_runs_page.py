@@ -12,6 +12,7 @@ from kdcore.catalog import catalog as read_catalog
 from kdcore.recipe import Recipe
 from kdcore.run import Run
 from kdcore.runs import Shelf
+from tests.app.asking import stills
 
 
 @pytest.fixture
@@ -95,7 +96,7 @@ def test_several_runs_are_compared_in_one_chart_and_by_what_differs(
     gone: list, finished: Run, stopped: Run, hidden: Run
 ) -> None:
     test = choose(opened(), finished, hidden)
-    assert len(test.get("plotly_chart")) == 1
+    assert len(stills(test)) == 1
     settings = test.dataframe[-1].value.set_index("setting")
     assert settings.loc["data.hidden class"].tolist() == ["-1", "3"]
     assert "student.width" not in settings.index

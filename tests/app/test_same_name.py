@@ -23,6 +23,7 @@ from kdcore.recipe import Recipe
 from kdcore.revive import revive
 from kdcore.run import Run
 from kdcore.runs import Shelf
+from tests.app.asking import stills
 
 TRAINED = Recipe.from_json(
     {
@@ -109,7 +110,7 @@ def test_every_method_is_drawn_on_a_finished_run(key: str, trained: Run) -> None
     assert not test.exception
     (table,) = test.dataframe
     assert table.value["form"].tolist() == [form.name for form in FORMS[key]]
-    assert test.get("plotly_chart")
+    assert len(stills(test)) == 1
     assert "times ours" in words(test)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -19,7 +18,7 @@ from kdcore.recipe import code_version
 from kdcore.runs import Shelf
 from kdcore.standings import PAIRS, Row, Standings
 from kdcore.tournaments import Tournaments
-from tests.app.asking import words
+from tests.app.asking import stills, words
 
 SLEEPER = [sys.executable, "-c", "import time; time.sleep(60)"]
 _SCRIPT = "import sys, kdcore.tournaments, kdcore.tournament_table; print('torch' in sys.modules)"
@@ -67,7 +66,7 @@ def opened() -> AppTest:
 def test_before_anything_is_measured_it_says_what_will_stand_here(board: Tournaments) -> None:
     test = opened()
     assert "Nothing has been measured on this pair yet" in words(test)
-    assert not test.get("plotly_chart")
+    assert not stills(test)
     assert test.button(key="tournament.start").label == "Measure on this machine"
 
 
@@ -80,7 +79,7 @@ def test_what_was_measured_stands_in_a_table_and_a_frontier(board: Tournaments) 
     assert table.loc["at", "over KD"] == "+10.0 ± 0.0"
     assert table.loc["nst", "against KD"] == "clearly worse"
     assert table.loc["weight_distance", "why not"] == "networks of one kind alone"
-    figure = json.loads(test.get("plotly_chart")[0].proto.spec)
+    figure = stills(test)[0]
     assert {"plain KD", "student alone", "frontier"} <= {trace["name"] for trace in figure["data"]}
     assert "A processor" in words(test)
     assert "The best here is at with 91.0 % at 4 s" in words(test)

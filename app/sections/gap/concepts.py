@@ -14,9 +14,10 @@ from app import state
 from app.charts import concept_counts, concepts
 from app.charts.panels import NAMES
 from app.section import Place, Section
-from app.theme import CONFIG, percent
+from app.theme import percent
 from app.views.moment import csv_button
 from app.views.scrubber import LATER, PATIENCE, SOON, Question, question, thinned
+from app.views.still import still
 from kdcore.answers.concepts import Concepts
 from kdcore.concept_learning import Learning, learning
 from kdcore.events import Snapshot
@@ -115,15 +116,16 @@ def _draw(
     figure = concepts.beside(
         shown, picture=min(picture, *(len(one.numbers) - 1 for one in shown.values())), dark=state.dark()
     )
-    maps.plotly_chart(figure, key="gap.concepts.maps", theme=None, config=CONFIG)
+    with maps:
+        still(figure, about=f"{place.run.id} {epoch:g} concepts", key="gap.concepts.maps")
     if left:
         total = sum(len(snapshots) for snapshots in wanted.values())
         curves.progress((total - left) / total, f"Counting: {total - left} of {total} moments. Leaving ends it.")
         return
     learned = {part: learning(answers) for part, answers in there.items()}
-    curves.plotly_chart(
-        concept_counts.draw(learned, dark=state.dark()), key="gap.concepts.curves", theme=None, config=CONFIG
-    )
+    with curves:
+        figure = concept_counts.draw(learned, dark=state.dark())
+        still(figure, about=f"{place.run.id} counts", key="gap.concepts.curves")
     st.markdown(_sentence(learned))
     st.dataframe(_table(learned), hide_index=True, width="stretch", column_config=_COLUMNS)
     csv_button(

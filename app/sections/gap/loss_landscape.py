@@ -7,9 +7,9 @@ import streamlit as st
 from app import state
 from app.charts import loss_plane
 from app.section import Place, Section
-from app.theme import CONFIG
 from app.views.moment import answered, csv_button, epoch_choice
 from app.views.scrubber import question, scrubber
+from app.views.still import still
 from kdcore.answers.loss_plane import LossPlane
 
 SHAPES = {"line": "The line from student alone to student", "plane": "A plane around each of the two"}
@@ -54,7 +54,8 @@ def _plane(place: Place, loss: str, norm: str) -> None:
     if not isinstance(answer, LossPlane):
         return
     st.markdown(f"**{answer.title}**  \n{answer.says}")
-    st.plotly_chart(loss_plane.draw(answer, dark=state.dark()), key="gap.landscape.plane", theme=None, config=CONFIG)
+    about = f"{place.run.id} {snapshot} plane"
+    still(loss_plane.draw(answer, dark=state.dark()), about=about, key="gap.landscape.plane")
     st.caption(
         f"Measured on {answer.count:,} validation {answer.inputs}; {answer.statistics}. The dot is the network itself. "
         "A step of 1 moves every filter by its own length in a random direction; biases and batch norms stay put. "
