@@ -6,7 +6,7 @@ import math
 from dataclasses import replace
 from typing import Any, Literal, cast
 
-from kdcore.cards import Catalog, Folder
+from kdcore.cards import Card, Catalog, Folder
 from kdcore.check import Fault
 from kdcore.recipe import Part, Pick, Recipe, Training
 from kdcore.registry import UnknownKey
@@ -81,6 +81,12 @@ def without_method(recipe: Recipe, number: int) -> Recipe:
     return recipe.replace(methods=recipe.methods[:number] + recipe.methods[number + 1 :])
 
 
+def example_of(card: Card) -> Recipe | None:
+    """The recipe with which a scheme shows what it is for, or None where it brings none. Raises RecipeError."""
+    example = card.facts.get("example") or {}
+    return Recipe.from_json({**Recipe().to_json(), "scheme": {"is": card.key}, **example}) if example else None
+
+
 def without_setting(recipe: Recipe, path: str) -> Recipe:
     """The recipe without a setting of "student.width" or "methods.1.pairs" form: back to what is so by default."""
     found = recipe.to_json()
@@ -146,7 +152,10 @@ def sentence(recipe: Recipe, catalog: Catalog) -> str:
     who = title_of(catalog, "networks", recipe.student.key)
     uses_teacher = True
     if recipe.scheme.key in catalog.folders["schemes"]:
-        uses_teacher = bool(catalog.card("schemes", recipe.scheme.key).facts["uses_teacher"])
+        facts = catalog.card("schemes", recipe.scheme.key).facts
+        uses_teacher = bool(facts["uses_teacher"])
+        if not facts.get("uses_methods", True):
+            methods = ["losses of its own"]
     if uses_teacher:
         who = f"{title_of(catalog, 'networks', recipe.teacher.key)} → {who}"
     return " · ".join([

@@ -32,6 +32,35 @@ FAMILIES: dict[str, tuple[str, str]] = {
 }
 """Family of a method -> its name and what its knowledge is."""
 
+GROUPS: dict[str, tuple[str, str, tuple[str, ...]]] = {
+    "attention": (
+        "Attention-based", "Where a network looks, or who is to learn from whom, is an attention map.",
+        ("at", "at_grad", "semckd", "afd_attn", "afd_channel", "cankd", "lwm"),
+    ),
+    "graph": (
+        "Graph-based", "Pictures are the vertices of a graph, their likeness its edges; the graph is passed on.",
+        ("rkd", "irg", "hkd", "cc", "sp", "pkt"),
+    ),
+}  # fmt: skip
+"""Methods of several families that surveys name together: name, what they share, their keys."""
+
+KINDS: dict[str, tuple[str, str]] = {
+    "offline": ("Offline", "A teacher is trained first, frozen, and then teaches."),
+    "online": ("Online", "Networks learn together and teach one another meanwhile; no finished teacher is needed."),
+    "self": ("Self", "A network is its own teacher: its deeper part, its past, or another view of the picture."),
+    "multi-teacher": ("Multi-teacher", "Several teachers speak; the scheme says how much each counts."),
+    "capacity gap": ("Capacity gap", "For a student that is much smaller than its teacher: steps in between."),
+    "semi-supervised": ("Semi-supervised", "A teacher labels pictures that nobody has labelled."),
+    "cross-modal": ("Cross-modal", "The teacher sees another kind of picture than the student."),
+    "data-free": ("Data-free", "The student never sees a real picture; pictures are made from the teacher."),
+    "adversarial": ("Adversarial", "A discriminator learns to tell student from teacher, the student to deceive it."),
+    "quantised": ("Quantised", "The student computes with few bits."),
+    "lifelong": ("Lifelong", "Classes come one task after another; the old network teaches the new one not to forget."),
+    "robustness": ("Robustness and privacy", "Distillation against attacks, or to keep private data private."),
+    "architecture search": ("Architecture search", "The teacher helps to choose the student's architecture."),
+}
+"""Kind of a scheme -> its name and what such schemes have in common, in the order of the picker."""
+
 MATCHES: dict[str, str] = {
     "nothing": "no layers: it compares outputs",
     "one": "one student layer with one teacher layer",
@@ -48,6 +77,7 @@ READS: dict[str, str] = {
     "inputs": "slopes on the pictures",
     "classifier": "the classifier's weights",
     "parameters": "all learned weights",
+    "second": "a second view of each picture",
 }
 
 

@@ -94,6 +94,19 @@ def _parser() -> argparse.ArgumentParser:
     one = command("schemes", _schemes, "Every scheme on its own example, with paired seeds, against the student alone.")
     one.add_argument("keys", nargs="*", metavar="SCHEME", help="which schemes (all)")
     one.add_argument("--seeds", type=int, default=3, help="runs of each scheme (3)")
+    one = command(
+        "benchmark", _benchmark,
+        "The same distillation by the loop that public repositories use and by this one, in one run, block by block: "
+        "how many times faster, by what, at which accuracy and memory, and how it grows. The page goes to standard "
+        "output.",
+    )  # fmt: skip
+    one.add_argument("cases", nargs="*", metavar="CASE", help="which distillations (all): digits, fashion, …")
+    one.add_argument("--set", action="append", default=[], metavar="PATH=VALUE", dest="changes", help="change them")
+    one.add_argument("--pairs", type=int, default=7, help="blocks of each row (1 to 100)")
+    one.add_argument("--block", type=float, default=0.4, help="seconds of a block (0.01 to 60)")
+    one.add_argument("--json", type=Path, metavar="FILE", help="keep the results here")
+    one.add_argument("--to", type=Path, metavar="FILE.md", help="write the page here instead of to standard output")
+    one.add_argument("--no-scaling", action="store_true", help="leave out how it grows")
     command("scribe", _scribe, None)
     command("worker", _worker, None)
     return parser
@@ -229,6 +242,33 @@ def _schemes(chosen: argparse.Namespace, shelf: Shelf) -> int:
         row = measure(key, max(1, chosen.seeds))
         keep(key, row)
         say(f"{key}: {row['failed'] or row['test']}", WRONG if row["failed"] else FINE)
+    return FINE
+
+
+def _benchmark(chosen: argparse.Namespace, shelf: Shelf) -> int:
+    if not 1 <= chosen.pairs <= 100:
+        return say(f"--pairs {chosen.pairs}: 1 to 100 is right", WRONG)
+    if not 0.01 <= chosen.block <= 60.0:
+        return say(f"--block {chosen.block:g}: 0.01 to 60 seconds is right", WRONG)
+    from kdcore.benchmark import CASES, benchmark, case
+    from kdcore.benchmark_table import markdown
+    from kdcore.registry import pick
+    from kdcore.worker import step_aside
+
+    for name in chosen.cases:
+        pick(CASES, name, what="case")
+    step_aside(0)
+    recipes = {name: changed(case(name), chosen.changes) for name in chosen.cases or CASES}
+    found = benchmark(
+        recipes, pairs=chosen.pairs, block=chosen.block, scaling=not chosen.no_scaling,
+        said=lambda words: say(words, FINE),
+    )  # fmt: skip
+    if chosen.json is not None:
+        chosen.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    if chosen.to is None:
+        print(markdown(found))
+    else:
+        chosen.to.write_text(markdown(found), encoding="utf-8")
     return FINE
 
 

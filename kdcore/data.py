@@ -82,6 +82,8 @@ class Data:
     augmentation: str
     hidden: int
     """The class never shown to the student, or -1."""
+    mix: str = "none"
+    """Which pictures are mixed in training: none, mixup or cutmix (see `kdcore.mixing`)."""
     partner_mean: Tensor | None = None
     """(c, 1, 1), with `partner_std` what `mean` and `std` are, for the scenes that the teacher sees instead."""
     partner_std: Tensor | None = None

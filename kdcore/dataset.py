@@ -11,6 +11,8 @@ from torch import Tensor
 
 from kdcore.augmentation import augment, replayable
 from kdcore.data import Data, DataError, Raw, Split, check
+from kdcore.mixing import MIXES
+from kdcore.sensors import SENSORS, seen_by
 from kdcore.spec import KnobError, Spec, knob
 
 __all__ = ["Data", "DataError", "Dataset", "Raw", "Split", "augment", "replayable"]
@@ -37,6 +39,15 @@ class Dataset(Spec, ABC):
     augmentation: str = knob(
         "none", choices=("none", "shift", "flip", "crop_flip"), help="What is done to a picture each time it is seen."
     )
+    mix: str = knob(
+        "none", choices=MIXES,
+        help="Two pictures in one whenever one is seen, for student and teacher alike. mixup adds them up, cutmix puts "
+        "a box of one into the other; labels count by their shares.",
+    )  # fmt: skip
+    sensor: str = knob(
+        "same", choices=SENSORS,
+        help="What the student sees of the pictures; the teacher sees them clearly.",
+    )  # fmt: skip
 
     @abstractmethod
     def load(self, seed: int) -> Raw:
@@ -49,8 +60,13 @@ class Dataset(Spec, ABC):
         """
         if self.gives == "points" and self.augmentation != "none":
             raise KnobError("augmentation", f"augmentation={self.augmentation!r} is for pictures; points take 'none'")
+        if self.gives == "points" and self.mix == "cutmix":
+            raise KnobError("mix", "mix='cutmix' cuts boxes out of pictures; points take 'none' or 'mixup'")
+        if self.gives == "points" and self.sensor != "same":
+            raise KnobError("sensor", f"sensor={self.sensor!r} is for pictures; points take 'same'")
         raw = self.load(seed)
         check(raw, gives=self.gives)
+        raw = seen_by(self.sensor, raw, seed)
         classes = len(raw.class_names)
         if self.hidden_class >= classes:
             raise KnobError("hidden_class", f"hidden_class={self.hidden_class}: the classes are 0 to {classes - 1}")
@@ -110,6 +126,7 @@ class Dataset(Spec, ABC):
             mean=scale[0],
             std=scale[1],
             augmentation=self.augmentation,
+            mix=self.mix,
             hidden=self.hidden_class,
             partner_mean=None if raw.partner is None else partner_scale[0],
             partner_std=None if raw.partner is None else partner_scale[1],

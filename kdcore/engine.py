@@ -190,7 +190,15 @@ def _train(
     began = time.time()
     if start is None or start.fork:
         yield PhaseStarted(
-            began, number, phase.name, phase.title, running.steps, running.epochs, running.learners, _lessons(phase)
+            began,
+            number,
+            phase.name,
+            phase.title,
+            running.steps,
+            running.epochs,
+            running.learners,
+            _lessons(phase),
+            list(phase.moving),
         )
         yield _snapshot(stage, phase, running, number, done)
     if start is None:
@@ -299,7 +307,10 @@ def _say(
 
 
 def _broken(running: PhaseRun, turn: Turn, lengths: dict[str, float | None], when: float) -> list[Event]:
-    """A Note for each term that should teach the learner and gives it no gradient."""
+    """A Note for each term of a method that should teach the learner and gives it no gradient.
+
+    Terms that schemes write themselves have no point in their names; they may well be silent at first.
+    """
     own = running.own_terms(turn)
     return [
         Note(
@@ -307,7 +318,7 @@ def _broken(running: PhaseRun, turn: Turn, lengths: dict[str, float | None], whe
             f"{name} gives the {turn.learner} no gradient in the phase {running.phase.name!r}: it teaches nothing.",
         )
         for name, length in lengths.items()
-        if length is not None and length < NOTHING and name not in own
+        if length is not None and length < NOTHING and name not in own and "." in name
     ]
 
 
@@ -425,6 +436,7 @@ def rehearse(recipe: Recipe) -> Preview:
                 {
                     "name": phase.name, "title": phase.title, "steps": running.steps, "epochs": running.epochs,
                     "learners": running.learners, "seconds": _timed(stage, running), "lessons": _lessons(phase),
+                    "moving": list(phase.moving),
                 }
             )  # fmt: skip
         return Preview(
@@ -501,7 +513,7 @@ def _warnings(stage: Stage) -> list[str]:
         found.append("With teacher_epochs=0 the teacher stays as random as it starts.")
     data = stage.recipe.data.settings
     plain = not data.get("label_noise") and data.get("labelled", 1.0) == 1.0 and data.get("hidden_class", -1) < 0
-    if stage.recipe.data.key == "digits" and plain:
+    if stage.recipe.data.key == "digits" and plain and stage.scheme.kind != "lifelong":
         found.append("On clean, fully labelled digits even a tiny student learns everything alone: expect no gain.")
     labelled = int((stage.data.train.labels >= 0).sum())
     if labelled < stage.data.classes:

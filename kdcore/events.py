@@ -84,6 +84,8 @@ class PhaseStarted(Event):
     lessons: list[dict[str, Any]]
     """{"student": view, "teacher": view or None, "kind": alone|labels|knowledge, "parts": [{"name", "method",
     "title", "weight", "matches", "pairs": [[s, t], …], "why": …}]}."""
+    moving: list[str] = field(default_factory=list)
+    """Roles that change without learning: moving averages."""
 
 
 @dataclass(frozen=True)

@@ -16,11 +16,14 @@ from kdcore.catalog import NETWORKS
 from kdcore.files import read_up_to, write_whole
 from kdcore.methods.simkd import WithTeacherHead
 from kdcore.network import Network
+from kdcore.quantisation import packed, quantised_in
 from kdcore.registry import pick
 from kdcore.revive import revive
 from kdcore.run import Run
 
 WEIGHTS, CARD = "student.safetensors", "student.json"
+PACKED = "student.packed.safetensors"
+"""The whole numbers of a student of few bits, beside the same weights as floats."""
 FORMAT = "kdlab-student"
 MOST_CLASSES = 100_000
 
@@ -58,11 +61,15 @@ def export_student(run: Run, *, role: str = "student") -> dict[str, bytes]:
     revived = revive(run, holding[-1].name)
     network = revived.networks[role].deployed()
     base = network.base if isinstance(network, WithTeacherHead) else network
-    key = next(key for key, kind in NETWORKS.items() if type(base) is kind)
+    key = next((key for key, kind in NETWORKS.items() if type(base) is kind), None)
+    if key is None:
+        raise ExportError(f"a student {type(base).title.lower()} cannot be exported: it is none of the plain networks")
     settings = base.settings()
     if "weights" in settings:
         settings["weights"] = "none"  # they are in the file
-    weights = {name: value.detach().cpu().contiguous().clone() for name, value in network.state_dict().items()}
+    few_bits = quantised_in(revived.networks[role])
+    state = network.state_dict() if few_bits is None else few_bits.settled()
+    weights = {name: value.detach().cpu().contiguous().clone() for name, value in state.items()}
     card = {
         "format": FORMAT,
         "version": 1,
@@ -81,7 +88,8 @@ def export_student(run: Run, *, role: str = "student") -> dict[str, bytes]:
             "recipe": run.recipe.to_json(),
         },
     }
-    return {WEIGHTS: save(weights), CARD: json.dumps(card, indent=1, allow_nan=False).encode()}
+    files = {WEIGHTS: save(weights), CARD: json.dumps(card, indent=1, allow_nan=False).encode()}
+    return files if few_bits is None else {**files, PACKED: save(packed(few_bits))}
 
 
 def save_student(run: Run, folder: Path, *, over: bool = False) -> list[Path]:

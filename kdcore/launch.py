@@ -80,11 +80,11 @@ class Desk:
                 raise LaunchError(f"Run {run_id} is {run.state()}; only one that was interrupted can go on.")
             if run.recorded or run.recipe.id != run.id[:16]:
                 raise LaunchError(f"Run {run_id} was made by another version of the code; begin it anew.")
-            kept = run.checkpoint()
+            kept = run.interrupted_at()
             if kept is None:
                 raise LaunchError(f"Run {run_id} ended before its first checkpoint; begin it anew.")
             run.begin(this_process("line"))
-            run.rewind(kept[0]["bytes"])
+            run.rewind(kept["bytes"])
         except (OSError, RunError, RecipeError) as error:
             raise LaunchError(f"The run cannot go on: {sentence(error)}") from error
         self._scribes.write(run.id)

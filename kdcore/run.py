@@ -183,18 +183,29 @@ class Run:
         except OSError as error:
             raise RunError(f"run {self.id} shows nothing called {name}") from error
 
-    def checkpoint(self) -> tuple[dict[str, Any], dict[str, Tensor]] | None:
-        """Where an interrupted run can go on: {"phase", "step", "bytes" of its log} and all tensors; None without."""
+    def interrupted_at(self) -> dict[str, int] | None:
+        """Where an interrupted run can go on: {"phase", "step", "bytes" of its log}; None without. No torch."""
+        path = self.folder / "checkpoint.safetensors"
+        try:
+            length = int.from_bytes(read_between(path, 0, 8), "little")
+            if not 0 < length < 100_000_000:
+                return None
+            said = json.loads(json.loads(read_between(path, 8, 8 + length))["__metadata__"]["checkpoint"])
+            fits = isinstance(said, dict) and all(isinstance(said.get(key), int) for key in ("phase", "step", "bytes"))
+            return said if fits else None
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+            return None
+
+    def checkpoint(self) -> tuple[dict[str, int], dict[str, Tensor]] | None:
+        """The same with all tensors."""
         from safetensors import SafetensorError
         from safetensors.torch import load
 
+        said = self.interrupted_at()
         try:
             content = (self.folder / "checkpoint.safetensors").read_bytes()
-            length = int.from_bytes(content[:8], "little")
-            said = json.loads(json.loads(content[8 : 8 + length])["__metadata__"]["checkpoint"])
-            fits = isinstance(said, dict) and all(isinstance(said.get(key), int) for key in ("phase", "step", "bytes"))
-            return (said, load(content)) if fits else None
-        except (OSError, SafetensorError, ValueError, KeyError, TypeError, RecursionError):
+            return None if said is None else (said, load(content))
+        except (OSError, SafetensorError, ValueError):
             return None
 
     def rewind(self, size: int) -> None:

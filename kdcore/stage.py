@@ -286,6 +286,7 @@ def describe_roles(stage: Stage) -> dict[str, dict[str, object]]:
         plain = network.deployed()
         found[role] = {
             "part": casting.part,
+            "twin_of": casting.twin_of,
             "network": casting.network.key,
             "title": type(plain).title,
             "settings": casting.network.settings,

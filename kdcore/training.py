@@ -6,6 +6,7 @@ import math
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -14,9 +15,12 @@ from kdcore.augmentation import stronger
 from kdcore.dataset import Split, augment
 from kdcore.looking import LIVE, PARTS, SECOND, frozen, look, look_frozen
 from kdcore.memory import MEMORY, TeacherMemory
+from kdcore.mixing import mixed, of_both, shares
 from kdcore.recipe import RecipeError
 from kdcore.scheme import Lesson, Moment, Phase, Turn
+from kdcore.speed import FAST, Speed
 from kdcore.stage import Stage
+from kdcore.stepping import Stepping
 from kdcore.vocabulary import Batch, Seen
 
 MEASURED = 20
@@ -46,8 +50,8 @@ class Taken:
 class PhaseRun:
     """The optimisers, kept teacher outputs and data order of one phase."""
 
-    def __init__(self, stage: Stage, phase: Phase) -> None:
-        self.stage, self.phase = stage, phase
+    def __init__(self, stage: Stage, phase: Phase, *, speed: Speed = FAST) -> None:
+        self.stage, self.phase, self.speed = stage, phase, speed
         budget, data = stage.budget, stage.data
         if phase.begins is not None:
             phase.begins()
@@ -58,6 +62,10 @@ class PhaseRun:
             if len(self.split) == 0:
                 raise RecipeError("data", f"the phase {phase.name!r} has no pictures to learn from")
         epochs = budget.teacher_epochs if phase.budget == "teacher" else budget.epochs
+        if data.mix != "none" and any(turn.own is not None for turn in phase.turns):
+            raise RecipeError(
+                "data.mix", f"mix={data.mix!r}: the scheme's own losses take pictures as they are; 'none' is right here"
+            )
         self.epochs = max(1, round(phase.share * epochs)) if epochs else 0
         self.rate = phase.rate * (budget.teacher_rate if phase.budget == "teacher" else budget.rate)
         self.batch = stage.batch_of(data.train if self.split is None else self.split)
@@ -71,7 +79,12 @@ class PhaseRun:
         """What changes here and can be scored: the learners that are classifiers, and moving averages."""
         self.reads = {turn.learner: set().union(*(lesson.objective.reads for lesson in turn.lessons))
                       for turn in phase.turns}  # fmt: skip
+        if not speed.channels_last:
+            for network in stage.cast.values():
+                network.to(memory_format=torch.contiguous_format)
         self.optimizers = {number: self._optimizer(turn) for number, turn in enumerate(phase.turns)}
+        self._stepping = {number: Stepping(optimizer) for number, optimizer in self.optimizers.items()}
+        self._awake: list[tuple[nn.Module, bool]] = []
         self.memories = self._remember()
         self.labels_only = {
             turn.learner: turn.own is None and all(lesson.objective.uses_labels_only for lesson in turn.lessons)
@@ -95,15 +108,15 @@ class PhaseRun:
             raise RecipeError("scheme", f"nothing of the {turn.learner} can learn in the phase {self.phase.name!r}")
         budget, rate = self.stage.budget, self.rate * turn.rate
         if turn.optimizer == "adam":
-            return torch.optim.Adam(parameters, lr=rate, betas=(0.5, 0.999), fused=True)
+            return torch.optim.Adam(parameters, lr=rate, betas=(0.5, 0.999), fused=self.speed.fused)
         groups = [
             {"params": [p for p in parameters if p.ndim > 1], "weight_decay": budget.weight_decay},
             {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
         ]
         groups = [group for group in groups if group["params"]]
         if budget.optimizer == "sgd":
-            return torch.optim.SGD(groups, lr=rate, momentum=0.9, nesterov=True, fused=True)
-        return torch.optim.AdamW(groups, lr=rate, fused=True)
+            return torch.optim.SGD(groups, lr=rate, momentum=0.9, nesterov=True, fused=self.speed.fused)
+        return torch.optim.AdamW(groups, lr=rate, fused=self.speed.fused)
 
     def trained(self, turn: Turn) -> list[nn.Parameter]:
         """The learner's own parameters that its turn trains."""
@@ -123,6 +136,21 @@ class PhaseRun:
                 "student", f"the {turn.learner} has no classifier that could learn apart from the rest; plain has one"
             )
         return head
+
+    def _wake_all(self) -> None:
+        """Training modes for the step. Walking all modules costs: only at an epoch's start, and if one has changed."""
+        fresh = not self.speed.lean or self.done % self.epoch_steps == 0 or not self._awake
+        if not fresh and all(module.training is mode for module, mode in self._awake):
+            return
+        for turn in self.phase.turns:
+            self._wake(turn)
+        woken: dict[int, nn.Module] = {}
+        for turn in self.phase.turns:
+            roots = [lesson.objective for lesson in turn.lessons] + list(turn.also.values())
+            if turn.learner in self.stage.cast:
+                roots.append(self.stage.cast[turn.learner])
+            woken.update({id(module): module for root in roots for module in root.modules()})
+        self._awake = [(module, module.training) for module in woken.values()]
 
     def _wake(self, turn: Turn) -> None:
         """Training mode for what learns, so that what does not learn keeps its running statistics too."""
@@ -148,8 +176,9 @@ class PhaseRun:
                     reads.setdefault(lesson.teacher, set()).update(lesson.objective.reads)
             for teacher in turn.told_by:
                 if teacher not in self.learners and teacher in self.stage.cast:
-                    reads.setdefault(teacher, set()).update(("logits", "maps"))
-        if self.stage.data.augmentation != "none" or self.split is None:
+                    reads.setdefault(teacher, set()).update(("logits", "maps", "embedding"))
+        changing = self.stage.data.augmentation != "none" or self.stage.data.mix != "none"
+        if changing or self.split is None or not self.speed.cached_teacher:
             return {}
         found = {}
         for role, fields in reads.items():
@@ -200,8 +229,7 @@ class PhaseRun:
         found: dict[str, Taken] = {}
         shared: dict[str, Seen] = {}
         drawn = self._draw()
-        for turn in self.phase.turns:
-            self._wake(turn)
+        self._wake_all()
         if self.phase.update == "simultaneous":
             self._refuse_live()
             epoch, places = drawn[False]
@@ -282,7 +310,12 @@ class PhaseRun:
                 images, self.split.index.index_select(0, places),
                 kind=self.stage.data.augmentation, seed=self.stage.recipe.seed, epoch=epoch,
             )  # fmt: skip
-        return _laid(images)
+        if self.stage.data.mix != "none":
+            images = mixed(
+                images, self.split.index.index_select(0, places),
+                kind=self.stage.data.mix, seed=self.stage.recipe.seed, epoch=epoch,
+            )  # fmt: skip
+        return self._laid(images)
 
     def _second(self, images: Tensor, places: Tensor | None, epoch: int) -> Tensor:
         """A stronger view of the step's pictures; the same one for student and teacher."""
@@ -291,7 +324,13 @@ class PhaseRun:
             if self.split is None or places is None
             else self.split.index.index_select(0, places)
         )
-        return _laid(stronger(images, index, seed=self.stage.recipe.seed, epoch=epoch))
+        return self._laid(stronger(images, index, seed=self.stage.recipe.seed, epoch=epoch))
+
+    def _laid(self, images: Tensor) -> Tensor:
+        """Colour pictures with their channels last, which convolutions read faster."""
+        if self.speed.channels_last and images.ndim == 4 and images.shape[1] > 1:
+            return images.contiguous(memory_format=torch.channels_last)
+        return images
 
     def _generator(self, time: int) -> torch.Generator:
         purpose = zlib.crc32(f"{self.phase.name} {self.done} {time}".encode())
@@ -303,12 +342,13 @@ class PhaseRun:
             assert self.phase.supply is not None
             return replace(self.phase.supply(self.done, self._generator(time)), progress=progress)
         role = learner if learner in self.stage.cast else next(iter(self.stage.cast))
-        return Batch(
-            self._images(role, places, epoch),
-            self.split.labels.index_select(0, places),
-            self.split.index.index_select(0, places),
-            progress,
-        )
+        labels, index = self.split.labels.index_select(0, places), self.split.index.index_select(0, places)
+        batch = Batch(self._images(role, places, epoch), labels, index, progress)
+        kind, seed = self.stage.data.mix, self.stage.recipe.seed
+        if kind == "none":
+            return batch
+        own = shares(index, kind=kind, seed=seed, epoch=epoch, shape=self.stage.data.shape)
+        return replace(batch, other=labels.roll(1), share=own)
 
     def _look(self, learner: str, batch: Batch, places: Tensor | None, epoch: int) -> Seen:
         """What the turn's learner makes of its batch, with what its methods read."""
@@ -333,15 +373,21 @@ class PhaseRun:
                 if role not in seen:
                     seen[role] = self._look(role, batch, places, epoch)
                 return seen[role]
+            if images is None and not graph and role in seen:
+                return seen[role].detach()  # peers that step at once speak as they were before
             if images is None and not graph and role in self.memories and places is not None:
                 return self.memories[role].at(places)
             pictures = images
             if pictures is None:
                 pictures = batch.images if places is None else self._images(role, places, epoch)
             if graph:
+                modes = [(module, module.training) for module in network.modules()]
                 network.eval()
                 with frozen(network):
-                    return network.look(pictures)
+                    found = network.look(pictures)
+                for module, mode in modes:  # it may be a learner whose own turn comes later in this step
+                    module.training = mode
+                return found
             network.train(role in self.learners and time >= 0)
             return look_frozen(network, pictures)
 
@@ -352,18 +398,21 @@ class PhaseRun:
     ) -> Taken:
         learner = turn.learner
         seen = dict(shared)
-        moment = self._moment(learner, epoch, places, seen, time)
+        moment = None if turn.own is None else self._moment(learner, epoch, places, seen, time)
+        batch = self._batch(learner, places, epoch, time) if moment is None else moment.batch
         names: list[str] = []
         weights: list[float] = []
         terms: list[Tensor] = []
         distilled: list[bool] = []
+        mixes = self.stage.data.mix != "none"
         teachers = {lesson.teacher for lesson in turn.lessons if lesson.teacher is not None}
         for lesson in turn.lessons:
             if learner not in seen:
-                seen[learner] = self._look(learner, moment.batch, places, epoch)
+                seen[learner] = self._look(learner, batch, places, epoch)
             student = self.stage.view(lesson.student, seen)
-            teacher = student if lesson.teacher is None else self._teacher(lesson, moment.batch, places, epoch, seen)
-            for name, values in lesson.objective(student, teacher, moment.batch).items():
+            teacher = student if lesson.teacher is None else self._teacher(lesson, batch, places, epoch, seen)
+            told = partial(of_both, lesson.objective) if mixes and lesson.teacher is None else lesson.objective
+            for name, values in told(student, teacher, batch).items():
                 label = name
                 if ":" in lesson.student:
                     label = f"exit {int(lesson.student.partition(':')[2]) + 1}: {name}"
@@ -373,28 +422,39 @@ class PhaseRun:
                 weights.append(lesson.objective.weight_of(name) * lesson.share)
                 distilled.append(lesson.teacher is not None)
                 terms.append(values)
-        for name, values in (turn.own(moment) if turn.own is not None else {}).items():
+        for name, values in (turn.own(moment) if turn.own is not None and moment is not None else {}).items():
             names.append(name)
             weights.append(turn.weights.get(name, 1.0))
             distilled.append(bool(turn.told_by) and name not in ("ce", "labels"))
             terms.append(values)
         if learner not in self._named or self._named[learner][0] != names:
             self._named[learner] = (names, weights)
-        means = [weight * values.mean() for weight, values in zip(weights, terms, strict=True)]
-        loss = torch.stack(means).sum()
+        means = [values.mean() for values in terms]
+        weighted = [mean if weight == 1.0 else weight * mean for weight, mean in zip(weights, means, strict=True)]
+        loss = _sum(weighted)
+        taught = any(distilled)
+        measured = taught and self.done % self.measure_every == 0 and not time
         gradients = None
-        if any(distilled) and self.done % self.measure_every == 0 and not time:
-            gradients = taken_apart(means, distilled, self.trained(turn))
-        optimizer = self.optimizers[number]
-        optimizer.zero_grad(set_to_none=True)
+        if measured and len(terms) > 1:
+            gradients = taken_apart(weighted, distilled, self.trained(turn))
+        optimizer, stepping = self.optimizers[number], self._stepping[number]
+        stepping.clear()
         loss.backward()
-        optimizer.step()
+        if measured and len(terms) == 1:  # the one gradient there is has just been taken
+            gradients = taken_whole(self.trained(turn), loss.device)
+        if self.speed.lean:
+            stepping.step()
+        else:
+            optimizer.step()
         with torch.no_grad():
-            raw = torch.stack([values.mean() for values in terms])
-            counted = [i for i, told in enumerate(distilled) if told or not any(distilled)]
-            count = len(moment.batch.labels)
-            each = [values if len(values) == count else values.mean().expand(count) for values in terms]
-            per_image = torch.stack([weights[i] * each[i] for i in counted]).sum(dim=0)
+            raw = means[0].detach().view(1) if len(means) == 1 else torch.stack(means)
+            count = len(batch.labels)
+            each = [
+                (values.detach() if weight == 1.0 else weight * values) if len(values) == count
+                else (weight * mean).expand(count)
+                for weight, values, mean, one in zip(weights, terms, means, distilled, strict=True) if one or not taught
+            ]  # fmt: skip
+            per_image = _sum(each)
         return Taken(loss.detach(), raw, per_image, places, optimizer.param_groups[0]["lr"], gradients)
 
     def terms(self, turn: Turn, lesson: Lesson, places: Tensor) -> dict[str, Tensor]:
@@ -424,11 +484,20 @@ class PhaseRun:
         return self.stage.view(view, {role: looked})
 
 
-def _laid(images: Tensor) -> Tensor:
-    """Colour pictures with their channels last, which convolutions read faster."""
-    if images.ndim == 4 and images.shape[1] > 1:
-        return images.contiguous(memory_format=torch.channels_last)
-    return images
+def _sum(values: list[Tensor]) -> Tensor:
+    """The sum of tensors of one shape, with no kernel more than it takes."""
+    if len(values) == 1:
+        return values[0]
+    return values[0] + values[1] if len(values) == 2 else torch.stack(values).sum(dim=0)
+
+
+def taken_whole(learned: list[nn.Parameter], device: torch.device) -> Tensor:
+    """(2,): the length of the gradient that the only term has on what is learned, and no cosine."""
+    if not learned:
+        return torch.full((2,), math.nan, device=device)
+    flat = [torch.zeros_like(one).flatten() if one.grad is None else one.grad.flatten() for one in learned]
+    length = torch.cat(flat).float().norm()
+    return torch.stack([length, length.new_full((), math.nan)])
 
 
 def taken_apart(means: list[Tensor], distilled: list[bool], learned: list[nn.Parameter]) -> Tensor:

@@ -93,6 +93,10 @@ class Batch:
     """(N,) place in the training set, for methods with a memory."""
     progress: float = 0.0
     """How far the phase is, in [0, 1], for methods with a schedule."""
+    other: Tensor | None = None
+    """(N,) labels of the pictures that were mixed in; None where nothing is mixed."""
+    share: Tensor | None = None
+    """(N,) in [0.5, 1]: how much of each picture is its own."""
 
 
 @dataclass(frozen=True)

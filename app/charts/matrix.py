@@ -49,7 +49,9 @@ def draw(answer: Matrix, *, dark: bool, fixed: Scales | None = None) -> go.Figur
         spread = answer.spread.get(title)
         words = [
             [
-                f"{value:.2f}" + ("" if spread is None else f"<br>± {spread[row, column]:.2g}")
+                ""
+                if numpy.isnan(value)
+                else f"{value:.2f}" + ("" if spread is None else f"<br>± {spread[row, column]:.2g}")
                 for column, value in enumerate(line)
             ]
             for row, line in enumerate(values)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 from pathlib import Path
 from typing import Any
 
 import plotly
+import plotly.graph_objects as go
 import streamlit as st
 
 HERE = Path(__file__).resolve().parent
@@ -23,6 +25,12 @@ _chart = st.components.v2.component(
     "kdlab_live", js=_script("plotly.js", "figure.js", "live.js"), css=_script("live.css"), isolate_styles=False
 )
 _warm = st.components.v2.component("kdlab_warm", js=_script("plotly.js", "warm.js"), isolate_styles=False)
+
+
+_small = st.components.v2.component(
+    "kdlab_small", js=_script("plotly.js", "small.js"), css=".kdlab-small { width: 100%; min-height: 12rem; }",
+    isolate_styles=False,
+)  # fmt: skip
 
 
 def publish_plotly() -> Path:
@@ -50,3 +58,13 @@ def warm_up() -> None:
 def live_chart(data: dict[str, Any], *, key: str, height: int = 340) -> None:
     """Draws or updates the chart of `live_data`. The same key keeps the same chart; height in px on a small laptop."""
     _chart(data={**data, "plotly": ADDRESS, "height": height}, key=key, height="content")
+
+
+def live_figure(figure: go.Figure, *, about: str, says: str, key: str) -> None:
+    """Draws or updates a figure in place. With the same `about`, zoom and legend stay as they are."""
+    made = figure.to_json()
+    stamp = hashlib.blake2b(made.encode(), digest_size=8).hexdigest()
+    _small(
+        data={"figure": made, "stamp": stamp, "about": about, "says": says, "plotly": ADDRESS}, key=key,
+        height="content",
+    )  # fmt: skip

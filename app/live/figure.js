@@ -1,4 +1,5 @@
 // What is drawn: data of a run and a moment of it in, traces and layout out. Touches no page.
+const FAINT = 0.35;            // of a parent's curve behind a fork's
 const NARROW = 700;            // below this width (px) the panels stand under one another
 
 // Where a place in [0, 1] of the whole run lies: its phase, the step in it and the words for it.
@@ -31,6 +32,7 @@ function nextEpoch(data, place, direction) {
 }
 
 function until(now, trace) {
+  if (trace.faint && trace.phase === now.phase) return trace.step.length;  // what a fork left behind stands there whole
   if (trace.phase < now.phase) return trace.step.length;
   if (trace.phase > now.phase) return 0;
   const after = trace.step.findIndex((step) => step > now.step);
@@ -55,6 +57,7 @@ function figure(data, { now, shown, kind, log, smooth, width, style, off, zoomed
     const count = until(now, trace);
     const y = trace.y.slice(0, count);
     traces.push({
+      opacity: trace.faint ? FAINT : 1,
       type: "scatter", mode: "lines", uid: `loss ${trace.name}`, name: trace.name, x: trace.x.slice(0, count), y: smooth ? running(y, 4) : y,
       xaxis: "x", yaxis: "y", visible: !off.has(`loss ${trace.name}`), line: { color: trace.colour, width: trace.total ? 2.5 : 1.5, dash: trace.dash },
       hovertemplate: `%{y:.4g}<extra>${trace.name}</extra>`,
@@ -69,11 +72,12 @@ function figure(data, { now, shown, kind, log, smooth, width, style, off, zoomed
     const flat = { x: [0, longest], y: [last, last] };
     const curve = level ? flat : { x: trace.x.slice(0, count), y: trace.y.slice(0, count) };
     traces.push({
+      opacity: trace.faint ? FAINT : 1,
       type: "scatter", mode: level || count > 1 ? "lines" : "markers", uid: `score ${trace.name}`, name: trace.name, ...curve, xaxis: "x2", yaxis: "y2", visible: !off.has(`score ${trace.name}`),
       line: { color: trace.colour, width: trace.hidden ? 1.5 : 2.5, dash: trace.level && !level ? "solid" : trace.dash }, marker: { color: trace.colour, size: 6 },
       hovertemplate: `%{y:.1f} %<extra>${trace.name}${level ? " (finished)" : ""}</extra>`,
     });
-    if (last !== null) ends.push(`${trace.name} ${last.toFixed(1)} %`);
+    if (last !== null && !trace.faint) ends.push(`${trace.name} ${last.toFixed(1)} %`);
   }
   const axis = (revision, more) => ({
     uirevision: `${data.run} ${revision}`, gridcolor: mix(ink, 0.15), zerolinecolor: mix(ink, 0.3), linecolor: mix(ink, 0.3), automargin: true, ...more,

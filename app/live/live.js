@@ -108,6 +108,7 @@ function build(parent) {
           const chip = element("button", { type: "button", "data-name": trace.uid, title: "Show or hide this curve" }, element("i"), trace.name);
           const style = { solid: "solid", dash: "dashed", dot: "dotted", dashdot: "dashed" }[trace.line.dash] || "solid";
           chip.firstChild.style.borderTop = `${trace.line.width > 2 ? 3 : 2}px ${style} ${trace.line.color}`;
+          chip.firstChild.style.opacity = trace.opacity ?? 1;
           chip.onclick = () => { if (!view.off.delete(trace.uid)) view.off.add(trace.uid); draw(); };
           cell.append(chip);
         }

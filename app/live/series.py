@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from app import theme
@@ -12,9 +13,14 @@ MOST = 400
 """Points of a trace."""
 
 
-def live_data(history: History, *, run: str, running: bool) -> dict[str, Any]:
-    """Everything the component needs; JSON-ready. Accuracies in percent, x in epochs of the phase."""
-    phases = _phases(history)
+def live_data(history: History, *, run: str, running: bool, ancestors: Sequence[History] = ()) -> dict[str, Any]:
+    """Everything the component needs; JSON-ready. Accuracies in percent, x in epochs of the phase.
+
+    `ancestors`: the runs that this one goes on from, its parent first. The phases that a fork skips are theirs; in the
+    phase in which it begins their curves stand behind its own, faint.
+    """
+    pasts = [_past(phase, number, ancestors) for number, phase in enumerate(history.phases)]
+    phases = _phases(history, pasts)
     begun = [phase for phase in phases if phase["begun"]]
     whole = sum(phase["share"] for phase in phases) or 1.0
     for phase in phases:
@@ -29,8 +35,8 @@ def live_data(history: History, *, run: str, running: bool) -> dict[str, Any]:
         "running": running,
         "reached": 1.0 if history.outcome == "finished" else round(reached, 5),
         "phases": phases,
-        "losses": [trace for number, phase in enumerate(history.phases) for trace in _losses(phase, number, history)],
-        "scores": [trace for number, phase in enumerate(history.phases) for trace in _scores(phase, number, history)],
+        "losses": _branches(history, pasts, _losses),
+        "scores": _told_apart(_branches(history, pasts, _scores)),
         "score_title": f"Accuracy on {validation:,} validation pictures" if validation else "Validation accuracy",
     }
 
@@ -66,7 +72,49 @@ def hidden_class(history: History) -> str:
     return str(names[number]) if number < len(names) else str(number)
 
 
-def _phases(history: History) -> list[dict[str, Any]]:
+Past = tuple[PhaseTrace, History]
+
+
+def _past(phase: PhaseTrace, number: int, ancestors: Sequence[History]) -> list[Past]:
+    """The same phase of the ancestors that trained in it, the nearest first."""
+    return [
+        (one.phases[number], one)
+        for one in ancestors
+        if number < len(one.phases) and one.phases[number].name == phase.name and one.phases[number].steps
+    ]
+
+
+def _branches(
+    history: History, pasts: list[list[Past]], drawn: Callable[[PhaseTrace, int, History], list[dict[str, Any]]]
+) -> list[dict[str, Any]]:
+    """The traces of every phase: a skipped one's are its ancestor's, others have the ancestors' faint behind them."""
+    found = []
+    for number, (phase, past) in enumerate(zip(history.phases, pasts, strict=True)):
+        if not phase.steps and past:
+            found += drawn(past[0][0], number, past[0][1])
+            continue
+        for generation, (before, whole) in enumerate(past):
+            who = "parent: " if not generation else f"{generation + 1} forks before: "
+            found += [{**trace, "name": who + trace["name"], "faint": True} for trace in drawn(before, number, whole)]
+        found += drawn(phase, number, history)
+    return found
+
+
+def _told_apart(traces: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The same with the phase in the name of whoever learned in several."""
+    where: dict[str, set[int]] = {}
+    for trace in traces:
+        where.setdefault(trace["name"], set()).add(trace["phase"])
+    return [
+        {**trace, "name": f"{trace['name']}, phase {trace['phase'] + 1}"} if len(where[trace["name"]]) > 1 else trace
+        for trace in traces
+    ]
+
+
+def _phases(history: History, pasts: list[list[Past]]) -> list[dict[str, Any]]:
+    shown = [
+        past[0][0] if past and not phase.steps else phase for phase, past in zip(history.phases, pasts, strict=True)
+    ]
     found: list[dict[str, Any]] = [
         {
             "title": phase.title,
@@ -77,7 +125,7 @@ def _phases(history: History) -> list[dict[str, Any]]:
             "share": float(max(1, phase.steps)),
             "colour": role_colour(phase.learners[0], history) if phase.learners else theme.CATEGORICAL[0],
         }
-        for phase in history.phases
+        for phase in shown
     ]
     planned = history.started.phases if history.started else 0
     usual = sum(phase["share"] for phase in found) / len(found) if found else 1.0
@@ -92,7 +140,6 @@ def _phases(history: History) -> list[dict[str, Any]]:
 def _losses(phase: PhaseTrace, number: int, history: History) -> list[dict[str, Any]]:
     found = []
     several = len(phase.loss) > 1
-    names = sorted({term for terms in phase.terms.values() for term in terms})
     for learner, series in phase.loss.items():
         who = role_name(learner, history)
         terms = phase.terms.get(learner, {})
@@ -106,10 +153,9 @@ def _losses(phase: PhaseTrace, number: int, history: History) -> list[dict[str, 
         for kind, curves in (("weighted", phase.weighted.get(learner, {})), ("raw", terms)):
             for term, curve in curves.items():
                 alone = len(terms) == 1
-                own = theme.TERMS[names.index(term) % len(theme.TERMS)] if term in names else colour
                 found.append({
                     **_trace(curve, number), "name": prefix + term_name(term), "kind": kind, "total": alone,
-                    "colour": colour if alone else own, "dash": "solid",
+                    "colour": colour if alone else term_colour(term, phase), "dash": "solid",
                 })  # fmt: skip
     return found
 
@@ -129,6 +175,12 @@ def _scores(phase: PhaseTrace, number: int, history: History) -> list[dict[str, 
                 "dash": "dashdot" if hidden else theme.DASHES.get(part, "solid"),
             })  # fmt: skip
     return found
+
+
+def term_colour(term: str, phase: PhaseTrace) -> str:
+    """The colour of a loss term, the same wherever this phase's terms are drawn."""
+    names = sorted({name for terms in phase.terms.values() for name in terms})
+    return theme.TERMS[names.index(term) % len(theme.TERMS)] if term in names else theme.CATEGORICAL[-1]
 
 
 def term_name(term: str) -> str:

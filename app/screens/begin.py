@@ -9,6 +9,7 @@ from app.draft import sentence, tidy, title_of
 from app.page import Page
 from app.starting import draft, finished_run, known, start, take_up, write
 from app.views.experiment_cards import experiment_cards
+from app.views.fork import parent_banner, parent_faults
 from app.views.knobs import plain
 from app.views.plan import layers_known, plan, planner
 from app.views.recipe_form import elsewhere, recipe_form, tab_of
@@ -97,7 +98,7 @@ def _linked(recipe: Recipe, catalog: Catalog) -> None:
     with st.container(border=True, key="linked"):
         st.markdown(f":material/link: **This link brought a recipe**: {plain(sentence(recipe, catalog))}")
         with st.container(horizontal=True, vertical_alignment="center"):
-            wrong = faults(recipe, catalog)
+            wrong = [*parent_faults(recipe), *faults(recipe, catalog)]
             st.button(
                 "Start it", key="linked.start", type="primary", disabled=bool(wrong), on_click=_start, args=(recipe,)
             )
@@ -120,13 +121,14 @@ def _ready_made() -> None:
 
 def _own(recipe: Recipe, catalog: Catalog) -> None:
     st.subheader("Your own", anchor="your-own", divider="gray")
+    parent_banner(recipe)
     form, side = st.columns([3, 2], gap="large")
-    wrong = faults(recipe, catalog)
+    wrong = [*parent_faults(recipe), *faults(recipe, catalog)]
     ready = None if wrong else planner().ready(recipe)
     if ready is not None:
         wrong = [Fault(fault["where"], fault["text"]) for fault in ready.faults]
     with form:
-        for fault in elsewhere(wrong, recipe, catalog):
+        for fault in elsewhere([one for one in wrong if one.where != "parent"], recipe, catalog):
             st.error(f"{plain(fault.where)}: {plain(fault.text)}", icon=":material/error:")
         made = recipe_form(recipe, catalog, wrong, layers_known(recipe))
         made = tidy(made, catalog)

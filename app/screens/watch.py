@@ -7,14 +7,19 @@ import streamlit as st
 from app import state
 from app.live import live_chart, live_data, role_name
 from app.page import Page
+from app.views.fork import ancestors, fork, parent_line
+from app.views.gradients import gradients, newest_apart
 from app.views.hardest import hardest, newest_hardest
 from app.views.run_head import SAID, ending, name_of, progress_line, recipe_of, run_head
+from app.views.shown import shown
 from app.views.verdict import verdict
 from kdcore.run import Run
 
 GOING = ("waiting", "running")
 EAGER, STEADY = 0.25, 0.5
 """Seconds between looks before the first step of a run, and after."""
+BELOW = 1.5
+"""Seconds between looks for what stands below the curves."""
 
 
 def show() -> None:
@@ -24,18 +29,20 @@ def show() -> None:
         return
     now = run.state()
     going = now in GOING
-    run_head(run, now)
-    begun = bool(state.history_of(run).phases)
+    history = state.history_of(run)
+    run_head(run, now, more=lambda: fork(run, history))
+    parent_line(run)
+    begun = bool(history.phases)
     st.fragment(_present, run_every=(STEADY if begun else EAGER) if going else None)(run, going=going, begun=begun)
+    shown(run, going=going)
+    st.fragment(_below, run_every=BELOW if going else None)(run)
 
 
 def _present(run: Run, *, going: bool, begun: bool) -> None:
-    """Everything that moves. Runs on its own while the run goes, and once when it is over."""
+    """What moves fastest. Runs on its own while the run goes, and once when it is over."""
     now = run.state()
     history = state.history_of(run)
-    if going and (now not in GOING or bool(history.phases) != begun):
-        st.rerun()
-    data = live_data(history, run=run.id, running=going)
+    data = live_data(history, run=run.id, running=going, ancestors=ancestors(run))
     with st.container(key="watch-top"):
         if going:
             progress_line(run, history, now, reached=data["reached"])
@@ -44,6 +51,17 @@ def _present(run: Run, *, going: bool, begun: bool) -> None:
         else:
             ending(run, history, now)
     live_chart(data, key="watch-live")
+    # Only now that the news is drawn: another pace, or the head and the end of a run that is over.
+    if going and (now not in GOING or bool(history.phases) != begun):
+        st.rerun()
+
+
+def _below(run: Run) -> None:
+    """What moves more slowly, below the curves."""
+    history = state.history_of(run)
+    apart = newest_apart(history)
+    if apart is not None:
+        gradients(run, apart, history, key="watch.gradients")
     for note in history.notes[-5:]:
         st.caption(f":material/info: {note}")
     lists = newest_hardest(history)

@@ -24,7 +24,7 @@ def method_card(card: Card) -> bool:
         if card.why:
             st.markdown(card.why)
         st.latex(facts["formula"])
-        _source(facts)
+        source(facts)
         st.caption(
             f"{family[0]} knowledge · compares {', '.join(READS.get(name, name) for name in facts['reads'])} · "
             f"matches {MATCHES[facts['matches']]} · weight {facts['weight']:g} is sane beside cross-entropy"
@@ -47,9 +47,15 @@ def plain_card(card: Card) -> None:
         st.markdown(card.summary)
         if card.why:
             st.markdown(card.why)
+        source(card.facts)
         if said_facts := _facts(card):
             st.caption(said_facts)
         knob_table(card)
+        if card.facts.get("pitfalls"):
+            st.markdown("**Pitfalls**\n" + "\n".join(f"- {pitfall}" for pitfall in card.facts["pitfalls"]))
+        if card.facts.get("provenance"):
+            with st.popover("How it is done here", icon=":material/straighten:", key=f"how.{card.folder}.{card.key}"):
+                st.markdown(f"**Procedure and defaults read in:** {card.facts['provenance']}")
 
 
 def knob_table(card: Card) -> None:
@@ -76,7 +82,8 @@ def knob_table(card: Card) -> None:
     )  # fmt: skip
 
 
-def _source(facts: dict[str, Any]) -> None:
+def source(facts: dict[str, Any]) -> None:
+    """The paper with its link, authors and year, where the card names one."""
     paper = facts.get("paper") or {}
     if not paper:
         return
@@ -98,6 +105,8 @@ def _facts(card: Card) -> str:
     if "uses_teacher" in facts:
         found.append(f"{facts['kind']} scheme")
         found.append("uses the recipe's teacher" if facts["uses_teacher"] else "needs no separate teacher")
-        if len(facts["takes_matching"]) < len(MATCHES):
+        if not facts.get("uses_methods", True):
+            found.append("brings its own losses")
+        elif len(facts["takes_matching"]) < len(MATCHES):
             found.append("takes methods that match " + " or ".join(MATCHES[one] for one in facts["takes_matching"]))
     return " · ".join(found)

@@ -12,7 +12,8 @@ from app.starting import take_up, write
 from app.views.equal_gradients import equal_gradients
 from app.views.knobs import explain, knob, plain
 from app.views.pair_picker import pairs
-from app.words import FAMILIES, MATCHES, gloss
+from app.views.scheme_form import own_losses, scheme_form
+from app.words import FAMILIES, GROUPS, MATCHES, gloss
 from kdcore.cards import Card, Catalog
 from kdcore.check import Fault
 from kdcore.preview import Preview
@@ -40,7 +41,7 @@ def recipe_form(recipe: Recipe, catalog: Catalog, faults: list[Fault], layers: P
     with knowledge:
         recipe = _methods(recipe, catalog, faults, layers)
     with scheme:
-        recipe = _entry(recipe, "scheme", "Who teaches whom", catalog, faults, help=gloss("scheme"))
+        recipe = scheme_form(recipe, catalog, faults, layers, knobs=_knobs)
     with data:
         recipe = _entry(recipe, "data", "Data set", catalog, faults, columns=2)
     with networks:
@@ -107,6 +108,9 @@ def _knobs(
 def _methods(recipe: Recipe, catalog: Catalog, faults: list[Fault], layers: Preview | None) -> Recipe:
     """The weighted methods, each with its knobs and layers, and one more from any family."""
     cards = catalog.folders["methods"]
+    own = own_losses(recipe, catalog)
+    if own:
+        st.info(own, icon=":material/function:")
     st.caption("The loss is the weighted sum of these methods, averaged over the pictures.")
     explain(faults, "methods")
     for number, part in enumerate(recipe.methods):
@@ -147,16 +151,21 @@ def _methods(recipe: Recipe, catalog: Catalog, faults: list[Fault], layers: Prev
 def _one_more(recipe: Recipe, catalog: Catalog) -> None:
     cards = catalog.folders["methods"]
     there = list(dict.fromkeys(card.facts["family"] for card in cards.values()))
+    known = {**{key: (name, what) for key, (name, what, _) in GROUPS.items()}, **FAMILIES}
     families = [family for family in FAMILIES if family in there] + [
         family for family in there if family not in FAMILIES
     ]
+    groups = [group for group, (_, _, keys) in GROUPS.items() if any(key in cards for key in keys)]
     family = st.segmented_control(
-        "Add knowledge of the type", families, key="add.family",
-        format_func=lambda key: FAMILIES.get(key, (key, ""))[0],
-        help="  \n".join(f"**{FAMILIES[key][0]}**: {FAMILIES[key][1]}" for key in families if key in FAMILIES),
+        "Add knowledge of the type", [*families, *groups], key="add.family",
+        format_func=lambda key: known.get(key, (key, ""))[0],
+        help="  \n".join(f"**{known[key][0]}**: {known[key][1]}" for key in [*families, *groups] if key in known),
         default="response" if "response" in families else families[0], required=True,
     )  # fmt: skip
-    keys = [key for key, card in cards.items() if card.facts["family"] == family]
+    keys = [
+        key for key, card in cards.items()
+        if (key in GROUPS[family][2] if family in GROUPS else card.facts["family"] == family)
+    ]  # fmt: skip
     pick, add = st.columns([3, 1], vertical_alignment="bottom")
     key = pick.selectbox("Method", keys, key="add.method", format_func=lambda key: cards[key].title)
     if key:

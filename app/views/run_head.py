@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 import streamlit as st
 
@@ -27,6 +28,7 @@ SAID = {
 AGAIN = "A new attempt at the same recipe."
 LOOK = "Feature maps, boundaries and matched layers of this run."
 SETTINGS = "Opens Begin with this run's recipe."
+GO_ON = "Goes on from its last checkpoint, as if it had not been interrupted."
 STOP = "Ends the run; what it recorded stays."
 
 
@@ -46,20 +48,26 @@ def name_of(recipe: Recipe | None) -> str:
     knobs = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in recipe.data.settings.items())
     data = f"{recipe.data.key} ({knobs})" if knobs else recipe.data.key
     scheme = "" if recipe.scheme.key == "offline" else f", {recipe.scheme.key}"
-    return f"{methods} on {data}{scheme}, {recipe.teacher.key} → {recipe.student.key}"
+    fork = "" if recipe.parent is None else ", fork"
+    return f"{methods} on {data}{scheme}, {recipe.teacher.key} → {recipe.student.key}{fork}"
 
 
-def run_head(run: Run, now: str) -> None:
-    """Name, state and the ways on from here."""
+def run_head(run: Run, now: str, *, more: Callable[[], None]) -> None:
+    """Name, state and the ways on from here; `more` draws one more of them."""
     colour, symbol, word = SAID[now]
-    name, ways = st.columns([0.62, 0.38], vertical_alignment="center")
+    ended_badly = now in ("failed", "stopped", "lost")
+    name, ways = st.columns([0.46, 0.54] if ended_badly else [0.55, 0.45], vertical_alignment="center")
     recorded = " :gray-badge[:material/inventory_2: recorded, comes with the lab]" if run.recorded else ""
     name.markdown(
         f"##### {plain(name_of(recipe_of(run)))} &nbsp; :{colour}-badge[{symbol} {word}]{recorded}",
         help=gloss("student", "teacher", "student alone", "dark knowledge", "hint layer", "temperature", "logit"),
     )
     with ways.container(horizontal=True, horizontal_alignment="right", gap="small"):
-        ended_badly = now in ("failed", "stopped", "lost")
+        if ended_badly and can_go_on(run):
+            st.button(
+                "Go on", icon=":material/resume:", key="watch.go_on", help=GO_ON, type="primary", on_click=_go_on,
+                args=(run,),
+            )  # fmt: skip
         if ended_badly and st.button("Start again", icon=":material/replay:", key="watch.again", help=AGAIN):
             start_again(run)
         if st.button("Look inside", icon=":material/biotech:", key="watch.look", help=LOOK):
@@ -70,8 +78,25 @@ def run_head(run: Run, now: str) -> None:
                 st.error("This run's recipe is damaged; there are no settings to open.")
             else:
                 state.go("begin", recipe=recipe)
+        more()
         with st.popover("Link", icon=":material/link:", help="Whoever opens it on this server sees this run."):
             st.code(state.address("watch", run=run.id), language=None, wrap_lines=True)
+    whose, problem = state.kept("watch.go_on.problem", ("", ""))
+    if problem and whose == run.id and ended_badly:
+        st.error(plain(problem), icon=":material/error:")
+
+
+def can_go_on(run: Run) -> bool:
+    """Whether an interrupted run kept a moment to go on from."""
+    return not run.recorded and (run.folder / "checkpoint.safetensors").is_file()
+
+
+def _go_on(run: Run) -> None:
+    state.keep("watch.go_on.problem", ("", ""))
+    try:
+        state.desk().go_on(run.id)
+    except LaunchError as error:
+        state.keep("watch.go_on.problem", (run.id, str(error)))
 
 
 def start_again(run: Run) -> None:
@@ -133,12 +158,14 @@ def ending(run: Run, history: History, now: str) -> None:
         why = plain(f"{history.failure[:1].upper()}{history.failure[1:]}".rstrip(".") or "No reason was given") + "."
         st.error(f"**The run failed.** {why}{advice}", icon=":material/error:")
     elif now == "stopped":
-        st.info("The run was stopped. What it recorded until then is below; Start again begins a new attempt.")
+        on = "Go on carries on from its last checkpoint; " if can_go_on(run) else ""
+        st.info(f"The run was stopped. What it recorded until then is below; {on}Start again begins a new attempt.")
     elif now == "lost":
         at = f", in phase {len(history.phases)}" if history.phases else ", before its first step"
+        on = "Go on carries on from its last checkpoint. " if can_go_on(run) else ""
         st.warning(
             f"**The process of this run is gone without a word{at}**: it was killed, or the machine went down or ran "
-            "out of memory. Everything recorded until then is below. Start again makes a new attempt at the same "
+            f"out of memory. Everything recorded until then is below. {on}Start again makes a new attempt at the same "
             "recipe; a smaller batch or network needs less memory.",
             icon=":material/link_off:",
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from typing import Any, ClassVar
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -28,6 +29,11 @@ class BeYourOwnTeacher(Scheme):
     uses_teacher = False
     takes_matching = ("nothing", "one", "each")
     refusal = "an exit has one layer to match, so there is nothing to assign among many"
+    example: ClassVar[dict[str, Any]] = {
+        "data": {"is": "digits", "label_noise": 0.4},
+        "student": {"is": "plain", "width": 8},
+        "methods": [{"is": "ce"}, {"is": "kd", "temperature": 3.0}],
+    }
     alpha: float = knob(0.3, 0.0, 1.0, help="Share of the deepest exit's teaching; the labels have the rest.")
 
     def cast(self, teacher: Pick, student: Pick) -> dict[str, Casting]:

@@ -301,3 +301,35 @@ def test_the_same_network_in_two_phases_has_two_names_in_the_legend(story: Story
     names = [trace["name"] for trace in data["scores"]]
     assert len(set(names)) == len(names)
     assert {"student, phase 2", "student, phase 3"} <= set(names)
+
+
+def gap() -> None:
+    from app.screens.gap import show as draw
+
+    draw()
+
+
+def open_gradients(run: Run) -> AppTest:
+    page = AppTest.from_function(gap, default_timeout=30)
+    page.query_params["run"] = run.id
+    page.query_params["show"] = "Gradients"
+    page.run()
+    assert not page.exception, page.exception[0].value
+    return page
+
+
+def test_the_gap_has_the_gradients_of_the_chosen_phase(
+    shelf: Shelf, finished: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(state, "address", lambda page, **params: f"http://here/{page}?{params}")
+    run = shelf.create(Recipe(seed=9))[0]
+    for event in finished.events()[0]:
+        if isinstance(event, PhaseStarted):
+            event = replace(event, lessons=[{**lesson, "kind": "knowledge"} for lesson in event.lessons])
+        run.append(event)
+    assert "No gradient was measured" in words(open_gradients(run))
+    apart(run, 1, 0.25, 0.5)
+    page = open_gradients(run)
+    assert "together (cosine 0.50)" in words(page).replace("\\", "")
+    assert len(components(page, having="figure")) == 2
+    assert page.get("download_button")

@@ -1,0 +1,119 @@
+"""How hard each term of a loss pulls at the learner, and whether labels and teacher pull the same way."""
+
+from __future__ import annotations
+
+import math
+
+import plotly.graph_objects as go
+
+from app.charts.scales import faint
+from app.live.series import role_colour, role_name, term_colour, term_name
+from app.theme import dress
+from kdcore.history import History, PhaseTrace, Series
+
+NOTHING = 1e-9
+"""A gradient shorter than this is rounding."""
+HEIGHT = 250
+
+
+def lengths(phase: PhaseTrace, learner: str, history: History, *, dark: bool) -> go.Figure:
+    """The length of each weighted term's gradient over the phase, on a logarithmic axis."""
+    figure = go.Figure()
+    terms = phase.gradients[learner]
+    for term, series in terms.items():
+        x, y = _points(series)
+        figure.add_trace(go.Scatter(
+            x=x, y=[value if value > NOTHING else None for value in y], name=term_name(term), mode="lines",
+            uid=term, showlegend=True, hovertemplate="epoch %{x:.2f}: %{y:.3g}<extra>" + term_name(term) + "</extra>",
+            line={"width": 2, "color": term_colour(term, phase) if len(terms) > 1 else role_colour(learner, history)},
+        ))  # fmt: skip
+    dress(figure, dark=dark, title="How hard each term pulls", height=HEIGHT)
+    _axes(figure, phase)
+    figure.update_yaxes(title="gradient norm, weighted", type="log", exponentformat="power")
+    return figure
+
+
+def cosines(phase: PhaseTrace, learner: str, history: History, *, dark: bool) -> go.Figure:
+    """The cosine between the gradient of the labels' terms and that of the teachers', over the phase."""
+    figure = go.Figure()
+    x, y = _points(phase.cosines.get(learner, Series()))
+    figure.add_hline(y=0, line={"color": faint(dark=dark, strong=True), "width": 1})
+    figure.add_trace(go.Scatter(
+        x=x, y=y, mode="lines", name="cosine", line={"width": 2, "color": role_colour(learner, history)}, uid="cosine",
+        hovertemplate="epoch %{x:.2f}: cosine %{y:.2f}<extra></extra>", showlegend=False,
+    ))  # fmt: skip
+    dress(figure, dark=dark, title="Do labels and teacher pull together?", height=HEIGHT)
+    for level, text in ((0.97, "the same way"), (-0.97, "against each other")):
+        figure.add_annotation(
+            x=1, xref="paper", xanchor="right", y=level, yanchor="top" if level > 0 else "bottom", text=text,
+            showarrow=False, font={"size": 11, "color": faint(dark=dark, strong=True)},
+        )  # fmt: skip
+    _axes(figure, phase)
+    figure.update_yaxes(title="cosine", range=[-1.05, 1.05], tickvals=[-1, -0.5, 0, 0.5, 1])
+    return figure
+
+
+def rows(phase: PhaseTrace, learner: str) -> list[tuple[object, ...]]:
+    """What both charts draw, the heads first."""
+    terms = phase.gradients[learner]
+    cosine = dict(zip(*_by_step(phase.cosines.get(learner, Series())), strict=True))
+    steps = sorted({step for series in terms.values() for step in series.steps})
+    values = {term: dict(zip(*_by_step(series), strict=True)) for term, series in terms.items()}
+    epochs = {step: epoch for one in terms.values() for step, epoch in zip(one.steps, one.epochs, strict=True)}
+    found: list[tuple[object, ...]] = [("step", "epoch", *(f"gradient norm of {term}" for term in terms), "cosine")]
+    return found + [
+        (step, epochs[step], *(values[term].get(step) for term in terms), cosine.get(step)) for step in steps
+    ]
+
+
+def broken(phase: PhaseTrace, learner: str) -> list[str]:
+    """The terms that gave the learner no gradient in any measurement: they teach nothing."""
+    return [
+        term_name(term)
+        for term, series in phase.gradients[learner].items()
+        if (known := _known(series)) and max(known) <= NOTHING
+    ]
+
+
+def says(phase: PhaseTrace, learner: str, history: History) -> str:
+    """One sentence with the newest numbers."""
+    last = {
+        term_name(term): known[-1] for term, series in phase.gradients[learner].items() if (known := _known(series))
+    }
+    pulling = sorted(((value, term) for term, value in last.items() if value > NOTHING), reverse=True)
+    told = []
+    if len(pulling) > 1:
+        (most, first), (least, second) = pulling[0], pulling[-1]
+        told.append(f"{first} pulls {most / least:.2g} times as hard at the {role_name(learner, history)} as {second}")
+    elif pulling:
+        told.append(f"{pulling[0][1]} pulls alone, with a gradient of length {pulling[0][0]:.2g}")
+    cosine = _known(phase.cosines.get(learner, Series()))
+    if cosine:
+        how = "together" if cosine[-1] > 0.1 else "against each other" if cosine[-1] < -0.1 else "at right angles"
+        told.append(f"labels and teacher pull {how} (cosine {cosine[-1]:.2f})".replace("-", "−"))
+    return f"At the last measurement {' and '.join(told)}." if told else ""
+
+
+def _axes(figure: go.Figure, phase: PhaseTrace) -> None:
+    figure.update_xaxes(title="epochs of this phase", range=[0, max(1, phase.epochs)])
+    figure.update_layout(
+        margin={"l": 60, "r": 10, "t": 36, "b": 40}, hovermode="x unified",
+        legend={"orientation": "h", "x": 1, "xanchor": "right", "y": 1.0, "yanchor": "bottom"},
+    )  # fmt: skip
+
+
+def _points(series: Series) -> tuple[list[float], list[float]]:
+    kept = [
+        (epoch, value)
+        for epoch, value in zip(series.epochs, series.values, strict=True)
+        if value is not None and math.isfinite(value)
+    ]
+    return [epoch for epoch, _ in kept], [value for _, value in kept]
+
+
+def _by_step(series: Series) -> tuple[list[int], list[float | None]]:
+    return series.steps, series.values
+
+
+def _known(series: Series) -> list[float]:
+    return _points(series)[1]

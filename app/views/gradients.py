@@ -1,0 +1,70 @@
+"""The gradients of a phase: two small charts that grow while the run goes on."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+import streamlit as st
+
+from app import state
+from app.charts import gradients as chart
+from app.live import live_figure, role_name
+from app.views.knobs import plain
+from kdcore.history import History, PhaseTrace
+from kdcore.run import Run
+
+HELP = (
+    "Measured now and then while training: the gradient of each weighted term on the learner's weights, taken apart. A "
+    "term with a much shorter gradient hardly teaches, whatever its loss is. A negative cosine says that following the "
+    "teacher undoes what the labels teach at that moment."
+)
+
+
+def newest_apart(history: History) -> PhaseTrace | None:
+    """The newest phase in which a loss of several terms was taken apart, or else in which any was."""
+    measured = [phase for phase in history.phases if any(phase.gradients.values())]
+    several = [phase for phase in measured if any(len(terms) > 1 for terms in phase.gradients.values())]
+    found = several or measured
+    return found[-1] if found else None
+
+
+def gradients(run: Run, phase: PhaseTrace, history: History, *, key: str) -> None:
+    """Draws both charts of a phase with measured gradients, and names terms that teach nothing."""
+    learners = [learner for learner, terms in phase.gradients.items() if terms]
+    st.markdown("##### What each part of the loss does", help=HELP)
+    learner = "student" if "student" in learners else learners[0]
+    if len(learners) > 1:
+        learner = st.segmented_control(
+            "Learner", learners, format_func=lambda one: role_name(one, history), default=learner, required=True,
+            key=f"{key}.learner.{phase.number}", label_visibility="collapsed",
+        ) or learner  # fmt: skip
+    for term in chart.broken(phase, learner):
+        st.error(
+            f"**{plain(term)} is broken here**: it gives the {plain(role_name(learner, history))} no gradient, so it "
+            "teaches nothing. Match other layers, or take it out.",
+            icon=":material/heart_broken:",
+        )
+    says = chart.says(phase, learner, history)
+    if says:
+        st.caption(plain(says))
+    about = f"{run.id} {phase.number} {learner}"
+    left, right = st.columns(2, gap="medium")
+    with left:
+        live_figure(
+            chart.lengths(phase, learner, history, dark=state.dark()), about=about, says=says, key=f"{key}.lengths"
+        )
+    with right:
+        if any(value is not None for value in phase.cosines[learner].values if learner in phase.cosines):
+            live_figure(
+                chart.cosines(phase, learner, history, dark=state.dark()), about=about, says=says, key=f"{key}.cosines"
+            )
+        else:
+            st.caption("A cosine needs labels and a teacher in the same loss; this learner has only one of them.")
+
+
+def table(phase: PhaseTrace, learner: str) -> str:
+    """The measured values as CSV."""
+    text = io.StringIO()
+    csv.writer(text).writerows(chart.rows(phase, learner))
+    return text.getvalue()

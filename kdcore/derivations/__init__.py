@@ -1,0 +1,1 @@
+"""Ways to make a student from the teacher, one file each."""
