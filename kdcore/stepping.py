@@ -74,8 +74,8 @@ class Stepping:
             kept = [optimizer.state[one] for one in moved]
             if names is None or not settings["fused"] or any(set(one) != set(names) for one in kept):
                 return
-            if len({(one.device, one.dtype) for one in moved}) > 1:
-                return
+            if len({one.dtype for one in moved}) > 1 or any(one.device.type != "cpu" for one in moved):
+                return  # measured on processors alone; elsewhere torch's own step is taken
             groups.append(Group(settings, moved, still, [[one[name] for one in kept] for name in names]))
         self._of, self._groups = optimizer.state, groups
 

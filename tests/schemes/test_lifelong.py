@@ -144,7 +144,8 @@ def test_a_task_without_pictures_is_refused() -> None:
 
 @pytest.mark.parametrize("key", KEYS)
 def test_a_memory_smaller_than_the_number_of_classes_is_refused(key: str) -> None:
-    assert "memory=7 has no picture for each of 10 classes" in reason(recipe(key, memory=7))
+    found = reason(recipe(key, memory=7))
+    assert "memory=7 has no picture for each of 10 classes" in found or "memory=7 lies outside [10, " in found
 
 
 def test_in_a_task_there_are_its_own_pictures_and_those_kept() -> None:
@@ -348,7 +349,7 @@ def test_features_of_a_cosine_classifier_may_be_negative() -> None:
     network = stage.cast["student"]
     assert isinstance(network, WithCosines)
     assert network.signed
-    assert float(network.eval().look(stage.data.train.images[:50]).embedding.min()) < 0
+    assert float(network.eval().look(stage.data.train.images[:50]).embedding.detach().min()) < 0
 
 
 def test_forgetting_is_the_best_past_less_the_present() -> None:
