@@ -62,10 +62,10 @@ def test_a_drawing_is_answered_when_the_pen_is_lifted_and_wiped_off_again(
 
     page.reload()  # the address keeps it, and one can go on drawing
     page.get_by_text("in your picture (truth unknown)").wait_for(timeout=90_000)
-    page.wait_for_function(f"({LIT})() > {before // 2}", timeout=20_000)
+    page.wait_for_function(f"({LIT})() > {before // 2}", timeout=60_000)
 
     page.locator(".kdlab-canvas .clear").click()
-    page.get_by_text("what the networks make of it stands here").wait_for(timeout=20_000)
+    page.get_by_text("what the networks make of it stands here").wait_for(timeout=60_000)
     assert page.evaluate(LIT) == 0
     assert "own=" not in page.url
 
