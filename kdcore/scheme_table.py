@@ -66,18 +66,30 @@ def table(found: dict[str, Any]) -> str:
         if alone:
             mean, half = mean_and_half([one - other for one, other in zip(student, alone, strict=True)])
             gain = f"{100 * mean:+.1f} ± {100 * half:.1f}" if len(student) > 1 else f"{100 * mean:+.1f}"
-        others = ", ".join(
-            f"{role} {100 * sum(values) / len(values):.1f}"
-            for role, values in row["test"].items() if role not in ("student", "baseline")
-        )  # fmt: skip
+        others = _others({role: values for role, values in row["test"].items() if role not in ("student", "baseline")})
         data = row["recipe"]["data"]
         knobs = ", ".join(f"{name} {value}" for name, value in data.items() if name != "is")
         lines.append(
             f"| `{key}` | {data['is']}{f' ({knobs})' if knobs else ''} "
             f"| {f'{100 * sum(alone) / len(alone):.1f}' if alone else '–'} | {100 * sum(student) / len(student):.1f} "
-            f"| {gain} | {others or '–'} | {len(student)} | {sum(row['seconds']) / len(row['seconds']):.0f} |"
+            f"| {gain} | {others} | {len(student)} | {sum(row['seconds']) / len(row['seconds']):.0f} |"
         )
     return "\n".join(lines) + "\n"
+
+
+def _others(tests: dict[str, list[float]]) -> str:
+    """Each further role with its mean; many of one name ("teacher 7") together."""
+    groups: dict[str, list[float]] = {}
+    for role, values in tests.items():
+        groups.setdefault(role.rstrip("0123456789").strip(), []).append(100 * sum(values) / len(values))
+    found = []
+    for name, means in groups.items():
+        alone = [role for role in tests if role.rstrip("0123456789").strip() == name]
+        if len(means) > 3:
+            found.append(f"{len(means)} × {name} {min(means):.1f} to {max(means):.1f}")
+        else:
+            found += [f"{role} {mean:.1f}" for role, mean in zip(alone, means, strict=True)]
+    return ", ".join(found) or "–"
 
 
 HEAD = """# Every scheme on its own example

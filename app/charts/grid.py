@@ -47,7 +47,8 @@ def draw(
     ]  # fmt: skip
     figure.update_layout(
         height=max(280, 110 + 44 * len(rows)), margin={"l": 110, "r": 30, "t": 20, "b": 60}, annotations=waiting,
-        shapes=boxes, paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)", font={"color": theme.INK[shade]},
+        shapes=boxes, dragmode=False, font={"color": theme.INK[shade]},
+        paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)",
         xaxis=_axis(column_axis, columns), yaxis={**_axis(row_axis, rows), "range": [len(rows) - 0.5, -0.5]},
     )  # fmt: skip
     return figure

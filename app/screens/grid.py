@@ -51,7 +51,8 @@ def show() -> None:
     if wrong:
         st.error(plain(f"{wrong[0].where}: {wrong[0].text}"), icon=":material/error:")
         return
-    st.fragment(_grid, run_every=1.0 if _going(rows) else None)(rows, down, across, catalog)
+    going = _going(rows)
+    st.fragment(_grid, run_every=1.0 if going else None)(rows, down, across, catalog, watched=going)
 
 
 def _recipe() -> Recipe:
@@ -128,8 +129,8 @@ def _going(rows: list[list[Recipe]]) -> bool:
     return any(run is not None and run.state() in ("waiting", "running") for run in found)
 
 
-def _grid(rows: list[list[Recipe]], down: Axis, across: Axis | None, catalog: Catalog) -> None:
-    """The fields as they are by now."""
+def _grid(rows: list[list[Recipe]], down: Axis, across: Axis | None, catalog: Catalog, *, watched: bool) -> None:
+    """The fields as they are by now. `watched`: whether they are looked at again and again."""
     runs = [[_run_of(one) for one in row] for row in rows]
     told = [[None if run is None else row_of(run, catalog) for run in row] for row in runs]
     flat = [
@@ -171,6 +172,8 @@ def _grid(rows: list[list[Recipe]], down: Axis, across: Axis | None, catalog: Ca
         st.caption("Click a field to open its run.")
     if across is not None and across.path == "seed":
         _verdicts(told, down, rows)
+    if bool(going) != watched:
+        st.rerun()  # the click that started them redraws this part alone, and only the page sets its pace
 
 
 def _value(one: Row | None, measure: str) -> float | None:
