@@ -21,12 +21,12 @@ from kdcore.start import Start
 def source_for(run: Run, shelf: Shelf) -> Source:
     """The engine, told where to begin and which phases are laid already; what this run lays is kept for others.
 
-    Raises RecipeError where a fork's parent is gone or damaged.
+    The source looks when it is asked for its first event, when the run has its slot; it raises RecipeError then where a
+    fork's parent is gone or damaged.
     """
-    source = _begun(run, shelf)
 
     def watched(recipe: Recipe) -> Iterator[Event]:
-        for event in source(recipe):
+        for event in _begun(run, shelf)(recipe):
             yield event
             if isinstance(event, Foundation) and not event.taken:
                 with contextlib.suppress(OSError):

@@ -114,10 +114,11 @@ def _parser() -> argparse.ArgumentParser:
 
 def _run(chosen: argparse.Namespace, shelf: Shelf) -> int:
     recipe = _recipe(chosen.recipe, chosen.changes)
+    from kdcore.beginnings import source_for
     from kdcore.catalog import catalog
     from kdcore.check import faults
     from kdcore.scribe import exit_code, write
-    from kdcore.worker import begun, slots_for, step_aside
+    from kdcore.worker import slots_for, step_aside
 
     wrong = faults(recipe, catalog())
     for fault in wrong:
@@ -130,7 +131,7 @@ def _run(chosen: argparse.Namespace, shelf: Shelf) -> int:
     if new:
         step_aside(0)
         signal.signal(signal.SIGTERM, signal.default_int_handler)
-        code = exit_code(write(run, begun(run, shelf), slots=slots_for(recipe, shelf), listen=progress))
+        code = exit_code(write(run, source_for(run, shelf), slots=slots_for(recipe, shelf), listen=progress))
     else:
         say("There is a run of this recipe already; this shows it.", FINE)
         code = _follow(run, progress)

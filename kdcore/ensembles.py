@@ -43,11 +43,6 @@ def average_kl(student: Tensor, teachers: Tensor, temperature: float, by: str) -
     return soft_kl(student, together(teachers, temperature, by), temperature)
 
 
-def even_weights(teachers: Tensor) -> Tensor:
-    """All alike, (M, N, C) -> (M, N), the sum over teachers being 1."""
-    return teachers.new_full(teachers.shape[:2], 1.0 / len(teachers))
-
-
 def certainty_weights(teachers: Tensor) -> Tensor:
     """Less for whoever is in doubt: 1 - H(p_m) / sum of H, (M, N, C) -> (M, N). The sum over teachers is M - 1.
 

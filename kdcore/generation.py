@@ -13,9 +13,9 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from kdcore.data import Data
 from kdcore.network import Network
-from kdcore.recipe import Pick, RecipeError
+from kdcore.recipe import RecipeError
 from kdcore.response import soft_kl
-from kdcore.scheme import Between, Casting, Moment, Phase, Scheme, Turn, alone
+from kdcore.scheme import Between, Moment, Phase, Scheme, Turn, alone
 from kdcore.spec import knob
 from kdcore.vocabulary import Batch, Terms
 
@@ -36,12 +36,6 @@ class DataFree(Scheme):
     baseline: bool = knob(
         True, help="Also train the student alone on real labelled pictures: what labels would have given."
     )
-
-    def cast(self, teacher: Pick, student: Pick) -> dict[str, Casting]:
-        roles = {"teacher": Casting(teacher, "teacher"), "student": Casting(student, "student")}
-        if self.baseline:
-            roles["baseline"] = Casting(student, "baseline", twin_of="student")
-        return roles
 
     def yardstick(self, between: Between) -> Iterator[Phase]:
         """What labels would have given, if that is wanted."""

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
-
-from scipy.special import stdtrit
 
 from kdcore.cards import Catalog
 from kdcore.recipe import Recipe, RecipeError, Training
 from kdcore.registry import UnknownKey
 from kdcore.spec import Knob, KnobError
+from kdcore.standings import half_width, mean_and_half
 
 MOST = 64
 """Cells of a grid."""
@@ -150,15 +148,13 @@ def verdict(differences: Sequence[float]) -> Verdict:
     'beats'
     """
     count = len(differences)
-    mean = sum(differences) / count
+    mean, half = mean_and_half(list(differences))
     if count < 2:
-        return Verdict(mean, math.inf, count, "inconclusive", 2)
-    spread = math.sqrt(sum((one - mean) ** 2 for one in differences) / (count - 1))
-    half = float(stdtrit(count - 1, 0.975)) * spread / math.sqrt(count)
+        return Verdict(mean, half, count, "inconclusive", 2)
     if abs(mean) > half:
         return Verdict(mean, half, count, "beats" if mean > 0 else "loses to", None)
     needed = next(
-        (n for n in range(count + 1, 201) if float(stdtrit(n - 1, 0.975)) * spread / math.sqrt(n) < abs(mean)),
+        (n for n in range(count + 1, 201) if half * half_width(n) / half_width(count) < abs(mean)),
         None,
     )
     return Verdict(mean, half, count, "inconclusive", None if needed is None else needed - count)

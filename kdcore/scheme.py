@@ -191,9 +191,16 @@ class Scheme(Spec, ABC):
     """Why others do not."""
     baseline: bool = knob(True, help="Also train the student alone, from the same start with the same budget.")
 
-    @abstractmethod
     def cast(self, teacher: Pick, student: Pick) -> dict[str, Casting]:
-        """The roles, in the order in which a viewer should see them."""
+        """The roles, in the order in which a viewer should see them.
+
+        Unless a scheme says otherwise: the teacher where one is used, the student, and the student alone if wanted.
+        """
+        roles = {"teacher": Casting(teacher, "teacher")} if self.uses_teacher else {}
+        roles["student"] = Casting(student, "student")
+        if self.baseline:
+            roles["baseline"] = Casting(student, "baseline", twin_of="student")
+        return roles
 
     @abstractmethod
     def phases(self, cast: Mapping[str, Network], between: Between) -> Iterator[Phase]:

@@ -174,4 +174,9 @@ def mean_and_half(values: list[float]) -> tuple[float, float]:
     if len(values) < 2:
         return mean, math.inf
     spread = math.sqrt(sum((value - mean) ** 2 for value in values) / (len(values) - 1))
-    return mean, float(stdtrit(len(values) - 1, 0.975)) * spread / math.sqrt(len(values))
+    return mean, spread * half_width(len(values))
+
+
+def half_width(count: int) -> float:
+    """Half the 95 % interval of a mean of so many values, 2 or more, in standard deviations of one (Student's t)."""
+    return float(stdtrit(count - 1, 0.975)) / math.sqrt(count)

@@ -7,7 +7,6 @@ import gc
 import os
 import signal
 from collections import OrderedDict
-from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -16,14 +15,13 @@ from kdcore import engine
 from kdcore.balance import balance
 from kdcore.beginnings import source_for
 from kdcore.catalog import PROBES, catalog
-from kdcore.events import Event
 from kdcore.export import export_student
 from kdcore.failure import sentence
 from kdcore.processes import cores
 from kdcore.recipe import Recipe
 from kdcore.registry import pick
 from kdcore.revive import Revived, revive
-from kdcore.run import Run, RunError
+from kdcore.run import RunError
 from kdcore.runs import Shelf
 from kdcore.scribe import Source, exit_code, write
 from kdcore.slots import Slots
@@ -49,18 +47,9 @@ def scribe(shelf: Shelf, caller: Caller, *, source: Source | None = None) -> int
         return 3
     for name in (signal.SIGTERM, signal.SIGINT):  # asked to go: the run says Stopped first
         signal.signal(name, signal.default_int_handler)
-    end = write(run, source or begun(run, shelf), slots=slots_for(run.recipe, shelf))
+    end = write(run, source or source_for(run, shelf), slots=slots_for(run.recipe, shelf))
     caller.say({"done": run.id, "end": type(end).__name__})
     return exit_code(end)
-
-
-def begun(run: Run, shelf: Shelf) -> Source:
-    """The engine, told where to begin only when the run has its slot; a parent that is gone is then its failure."""
-
-    def source(recipe: Recipe) -> Iterator[Event]:
-        return source_for(run, shelf)(recipe)
-
-    return source
 
 
 def worker(shelf: Shelf, caller: Caller) -> int:

@@ -117,21 +117,28 @@ def _joined(values: Sequence[Any]) -> str:
     return ", ".join(words)
 
 
-def _run_of(recipe: Recipe) -> Run | None:
-    """The newest attempt at exactly this recipe that did not end badly, or else the newest."""
-    found = [run for run in state.shelf().runs() if run.id[:16] == recipe.id]
-    good = [run for run in found if run.state() in ("finished", "running", "waiting")]
-    return next(iter(good or found), None)
+def _runs(rows: list[list[Recipe]]) -> list[list[Run | None]]:
+    """Each field's newest attempt at exactly its recipe that did not end badly, or else the newest; the shelf is read
+    once for all."""
+    attempts: dict[str, list[Run]] = {}
+    for run in state.shelf().runs():
+        attempts.setdefault(run.id[:16], []).append(run)
+
+    def best(recipe: Recipe) -> Run | None:
+        found = attempts.get(recipe.id, [])
+        good = (run for run in found if run.state() in ("finished", "running", "waiting"))
+        return next(good, next(iter(found), None))
+
+    return [[best(one) for one in row] for row in rows]
 
 
 def _going(rows: list[list[Recipe]]) -> bool:
-    found = [_run_of(one) for row in rows for one in row]
-    return any(run is not None and run.state() in ("waiting", "running") for run in found)
+    return any(run is not None and run.state() in ("waiting", "running") for row in _runs(rows) for run in row)
 
 
 def _grid(rows: list[list[Recipe]], down: Axis, across: Axis | None, catalog: Catalog, *, watched: bool) -> None:
     """The fields as they are by now. `watched`: whether they are looked at again and again."""
-    runs = [[_run_of(one) for one in row] for row in rows]
+    runs = _runs(rows)
     told = [[None if run is None else row_of(run, catalog) for run in row] for row in runs]
     flat = [
         (recipe, one) for row, found in zip(rows, told, strict=True) for recipe, one in zip(row, found, strict=True)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -15,7 +13,7 @@ from app.gallery import gallery
 from app.page import Page
 from app.views import chosen
 from app.views.inside import phase_choice, points, run_choice, training
-from app.views.moment import answered
+from app.views.moment import answered, as_csv
 from app.views.own_picture import DRAW, UPLOAD, chosen_own, fit_choice, own_picture
 from app.views.reasons import Why, reasons
 from app.views.scrubber import question, scrubber
@@ -224,15 +222,9 @@ def _empty() -> None:
 
 def _download(words: str, lines: Callable[[], Iterator[tuple[object, ...]]], name: str, *, key: str) -> None:
     st.download_button(
-        words, data=lambda: _table(lines()), file_name=name, mime="text/csv", on_click="ignore", key=key,
+        words, data=lambda: as_csv(lines()), file_name=name, mime="text/csv", on_click="ignore", key=key,
         icon=":material/download:", type="tertiary",
     )  # fmt: skip
-
-
-def _table(lines: Iterator[tuple[object, ...]]) -> str:
-    text = io.StringIO()
-    csv.writer(text).writerows(lines)
-    return text.getvalue()
 
 
 PAGE = Page("pictures", "Pictures", ":material/photo_library:", 25, show, "pictures")

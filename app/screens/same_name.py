@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
-
 import streamlit as st
 
 from app import state
@@ -14,6 +11,7 @@ from app.page import Page
 from app.views.form_weight import one_form
 from app.views.inside import taught
 from app.views.knobs import plain
+from app.views.moment import csv_button
 from app.views.run_head import name_of, recipe_of
 from app.views.still import still
 from kdcore.answers.forms import Forms
@@ -124,8 +122,7 @@ def _picture(answer: Forms, forms: tuple[Form, ...]) -> None:
 def _numbers(answer: Forms, forms: tuple[Form, ...]) -> None:
     """Every form with its numbers, and the same as a file."""
     st.dataframe(_table(answer, forms), hide_index=True, width="stretch", key="same.table", column_config=_COLUMNS)
-    st.download_button("CSV", data=lambda: _csv(answer), file_name=f"kdlab-forms-{answer.method}.csv", mime="text/csv",
-                       on_click="ignore", key="same.csv", icon=":material/download:", type="tertiary")  # fmt: skip
+    csv_button(lambda: chart.rows(answer), name=f"forms-{answer.method}", key="same.csv")
 
 
 _COLUMNS = {
@@ -160,12 +157,6 @@ def _table(answer: Forms, forms: tuple[Form, ...]) -> list[dict[str, object]]:
 
 def _exactly(form: Form, factor: float | None) -> str:
     return form.factor_says if factor is None or factor == 1.0 else f"{form.factor_says} = {factor:.4g}"
-
-
-def _csv(answer: Forms) -> str:
-    text = io.StringIO()
-    csv.writer(text).writerows(chart.rows(answer))
-    return text.getvalue()
 
 
 def _without_numbers(forms: tuple[Form, ...]) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 
 import streamlit as st
@@ -14,6 +12,7 @@ from app.draft import title_of
 from app.page import Page
 from app.starting import take_up
 from app.views.knobs import plain
+from app.views.moment import csv_button
 from app.views.still import still
 from app.words import FAMILIES, gloss
 from kdcore.cards import Catalog
@@ -235,10 +234,7 @@ def _table(shown: Standings, pair: str, catalog: Catalog) -> None:
         },
     )  # fmt: skip
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.download_button(
-            "CSV", data=lambda: _csv(shown, families), file_name=f"kdlab-tournament-{pair}.csv", mime="text/csv",
-            on_click="ignore", key="tournament.csv", icon=":material/download:", type="tertiary",
-        )  # fmt: skip
+        csv_button(lambda: chart.rows(shown, families), name=f"tournament-{pair}", key="tournament.csv")
         chosen = [listed[place].key for place in picked.selection.rows if place < len(listed)]
         if chosen and chosen[0] in families:
             if st.button(f"Try {chosen[0]} on this pair", key="tournament.try", icon=":material/tune:"):
@@ -251,9 +247,3 @@ def _table(shown: Standings, pair: str, catalog: Catalog) -> None:
 
 def _family(families: dict[str, str], key: str) -> str:
     return FAMILIES[families[key]][0] if key in families else "Labels" if key == ALONE else ""
-
-
-def _csv(shown: Standings, families: dict[str, str]) -> str:
-    text = io.StringIO()
-    csv.writer(text).writerows(chart.rows(shown, families))
-    return text.getvalue()

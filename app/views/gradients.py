@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
-
 import streamlit as st
 
 from app import state
 from app.charts import gradients as chart
 from app.live import live_figure, role_name
 from app.views.knobs import plain
+from app.views.moment import as_csv
 from kdcore.history import History, PhaseTrace
 from kdcore.run import Run
 
@@ -65,6 +63,4 @@ def gradients(run: Run, phase: PhaseTrace, history: History, *, key: str) -> Non
 
 def table(phase: PhaseTrace, learner: str) -> str:
     """The measured values as CSV."""
-    text = io.StringIO()
-    csv.writer(text).writerows(chart.rows(phase, learner))
-    return text.getvalue()
+    return as_csv(chart.rows(phase, learner))

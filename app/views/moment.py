@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Iterable
 from typing import Any
 
 import streamlit as st
@@ -54,12 +55,14 @@ def answered(run: Run, snapshot: str, probe: str, **settings: Any) -> Answer | N
 def csv_button(lines: Any, *, name: str, key: str) -> None:
     """A button that downloads the lines, the first being the names of the columns."""
 
-    def table() -> str:
-        text = io.StringIO()
-        csv.writer(text).writerows(lines())
-        return text.getvalue()
-
     st.download_button(
-        "CSV", data=table, file_name=f"kdlab-{name}.csv", mime="text/csv", on_click="ignore", key=key,
+        "CSV", data=lambda: as_csv(lines()), file_name=f"kdlab-{name}.csv", mime="text/csv", on_click="ignore", key=key,
         icon=":material/download:", type="tertiary",
     )  # fmt: skip
+
+
+def as_csv(lines: Iterable[Iterable[object]]) -> str:
+    """The lines as the text of a CSV file."""
+    text = io.StringIO()
+    csv.writer(text).writerows(lines)
+    return text.getvalue()

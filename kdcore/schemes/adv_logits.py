@@ -10,8 +10,7 @@ from torch import Tensor
 from kdcore.answer import Answer
 from kdcore.discriminator import OfAnswers, judged, judging, passing
 from kdcore.network import Network
-from kdcore.recipe import Pick
-from kdcore.scheme import Between, Casting, Phase, Scheme, alone, distilled, taught_by_labels
+from kdcore.scheme import Between, Phase, Scheme, alone, distilled, taught_by_labels
 from kdcore.spec import knob
 from kdcore.vocabulary import Paper, Seen
 
@@ -52,12 +51,6 @@ class AdversarialAnswers(Scheme):
     judge_rate: float = knob(
         0.1, 0.001, 10.0, help="The discriminator's learning rate, as a multiple of the student's.", scale="log"
     )
-
-    def cast(self, teacher: Pick, student: Pick) -> dict[str, Casting]:
-        roles = {"teacher": Casting(teacher, "teacher"), "student": Casting(student, "student")}
-        if self.baseline:
-            roles["baseline"] = Casting(student, "baseline", twin_of="student")
-        return roles
 
     def phases(self, cast: Mapping[str, Network], between: Between) -> Iterator[Phase]:
         yield taught_by_labels(between)

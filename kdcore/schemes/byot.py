@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from kdcore.network import Network, pool
-from kdcore.recipe import Pick, RecipeError
-from kdcore.scheme import Between, Casting, Lesson, Phase, Scheme, Turn, alone
+from kdcore.recipe import RecipeError
+from kdcore.scheme import Between, Lesson, Phase, Scheme, Turn, alone
 from kdcore.spec import knob
 from kdcore.vocabulary import Seen
 
@@ -35,12 +35,6 @@ class BeYourOwnTeacher(Scheme):
         "methods": [{"is": "ce"}, {"is": "kd", "temperature": 3.0}],
     }
     alpha: float = knob(0.3, 0.0, 1.0, help="Share of the deepest exit's teaching; the labels have the rest.")
-
-    def cast(self, teacher: Pick, student: Pick) -> dict[str, Casting]:
-        roles = {"student": Casting(student, "student")}
-        if self.baseline:
-            roles["baseline"] = Casting(student, "baseline", twin_of="student")
-        return roles
 
     def dress(self, role: str, network: Network, seen: Seen) -> Network:
         if role != "student":

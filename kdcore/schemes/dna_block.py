@@ -14,8 +14,8 @@ from kdcore.answer import Answer
 from kdcore.answers.matrix import Matrix
 from kdcore.blocks import KINDS, Assembly, best
 from kdcore.network import Network
-from kdcore.recipe import Pick, RecipeError
-from kdcore.scheme import Between, Casting, Moment, Phase, Scheme, Turn, alone, taught, taught_by_labels
+from kdcore.recipe import RecipeError
+from kdcore.scheme import Between, Moment, Phase, Scheme, Turn, alone, taught, taught_by_labels
 from kdcore.spec import knob
 from kdcore.vocabulary import Paper, Seen, Terms
 
@@ -60,12 +60,6 @@ class BlockSearch(Scheme):
     room: float = knob(
         0.5, 0.0, 1.0, help="Budget of parameters: 0 leaves room for the smallest assembly alone, 1 for the largest."
     )
-
-    def cast(self, teacher: Pick, student: Pick) -> dict[str, Casting]:
-        roles = {"teacher": Casting(teacher, "teacher"), "student": Casting(student, "student")}
-        if self.baseline:
-            roles["baseline"] = Casting(student, "baseline", twin_of="student")
-        return roles
 
     def dress(self, role: str, network: Network, seen: Seen) -> Network:
         if role == "teacher":

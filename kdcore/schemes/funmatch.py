@@ -12,9 +12,9 @@ from kdcore.answer import Answer
 from kdcore.answers.gallery import Gallery
 from kdcore.blending import cutmix, mixup
 from kdcore.network import Network
-from kdcore.recipe import Pick, RecipeError
+from kdcore.recipe import RecipeError
 from kdcore.response import soft_kl
-from kdcore.scheme import Between, Casting, Moment, Phase, Scheme, Turn, alone, taught_by_labels
+from kdcore.scheme import Between, Moment, Phase, Scheme, Turn, alone, taught_by_labels
 from kdcore.scoring import logits_of
 from kdcore.spec import knob
 from kdcore.vocabulary import Paper, Terms
@@ -59,12 +59,6 @@ class FunctionMatching(Scheme):
         help="What the teacher sees: the student's very picture; one mixed anew; or the plain picture.",
     )  # fmt: skip
     temperature: float = knob(1.0, 1.0, 20.0, help="Softness of both distributions.")
-
-    def cast(self, teacher: Pick, student: Pick) -> dict[str, Casting]:
-        roles = {"teacher": Casting(teacher, "teacher"), "student": Casting(student, "student")}
-        if self.baseline:
-            roles["baseline"] = Casting(student, "baseline", twin_of="student")
-        return roles
 
     def phases(self, cast: Mapping[str, Network], between: Between) -> Iterator[Phase]:
         data = between.data()

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from kdcore.network import Network
-from kdcore.recipe import Pick
-from kdcore.scheme import Between, Casting, Phase, Scheme, alone, taught, taught_by_labels
+from kdcore.scheme import Between, Phase, Scheme, alone, taught, taught_by_labels
 
 
 class Offline(Scheme):
@@ -17,12 +16,6 @@ class Offline(Scheme):
 
     title = "Offline: frozen teacher"
     kind = "offline"
-
-    def cast(self, teacher: Pick, student: Pick) -> dict[str, Casting]:
-        roles = {"teacher": Casting(teacher, "teacher"), "student": Casting(student, "student")}
-        if self.baseline:
-            roles["baseline"] = Casting(student, "baseline", twin_of="student")
-        return roles
 
     def phases(self, cast: Mapping[str, Network], between: Between) -> Iterator[Phase]:
         yield taught_by_labels(between)

@@ -11,8 +11,7 @@ from kdcore.answer import Answer
 from kdcore.data import Split
 from kdcore.network import Network
 from kdcore.pseudo_labels import pseudo_labelled, sure, trust
-from kdcore.recipe import Pick
-from kdcore.scheme import Between, Casting, Phase, Scheme, Turn, alone, taught, taught_by_labels
+from kdcore.scheme import Between, Phase, Scheme, Turn, alone, taught, taught_by_labels
 from kdcore.spec import knob
 from kdcore.vocabulary import Paper
 
@@ -53,12 +52,6 @@ class UnlabelledTransfer(Scheme):
     confidence: float = knob(
         0.0, 0.0, 0.99, help="Leave out pictures on which the teacher is less sure; a tenth stays."
     )
-
-    def cast(self, teacher: Pick, student: Pick) -> dict[str, Casting]:
-        roles = {"teacher": Casting(teacher, "teacher"), "student": Casting(student, "student")}
-        if self.baseline:
-            roles["baseline"] = Casting(student, "baseline", twin_of="student")
-        return roles
 
     def phases(self, cast: Mapping[str, Network], between: Between) -> Iterator[Phase]:
         title = "The teacher learns from the labels that the student has"

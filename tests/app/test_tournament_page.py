@@ -12,6 +12,7 @@ from streamlit.testing.v1 import AppTest
 
 from app import state
 from app.screens import tournament as screen
+from app.views.moment import as_csv
 from kdcore import tournaments as module
 from kdcore.catalog import catalog as read_catalog
 from kdcore.recipe import code_version
@@ -151,7 +152,7 @@ def test_forgetting_deletes_what_was_measured_here(board: Tournaments) -> None:
 
 
 def test_the_file_has_every_contender(board: Tournaments) -> None:
-    text = screen._csv(measured(), {"at": "feature"})
+    text = as_csv(screen.chart.rows(measured(), {"at": "feature"}))
     assert len(text.strip().splitlines()) == 6
     assert "networks of one kind alone" in text
 
