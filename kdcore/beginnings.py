@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from functools import partial
+from functools import lru_cache, partial
+from pathlib import Path
 
 from kdcore import engine
 from kdcore.events import Checkpoint, Event, Foundation, PhaseStarted, Pictures, Scored, Snapshot
@@ -15,7 +16,11 @@ from kdcore.recipe import Recipe, RecipeError
 from kdcore.run import Run, RunError
 from kdcore.runs import Shelf
 from kdcore.scribe import Source
+from kdcore.sources import ray_address
 from kdcore.start import Start
+
+Trainer = Callable[..., Iterator[Event]]
+"""Whoever trains a recipe as `engine.run` does, with `start` and `laid`."""
 
 
 def source_for(run: Run, shelf: Shelf) -> Source:
@@ -26,7 +31,7 @@ def source_for(run: Run, shelf: Shelf) -> Source:
     """
 
     def watched(recipe: Recipe) -> Iterator[Event]:
-        for event in _begun(run, shelf)(recipe):
+        for event in _trained(run, shelf)(recipe):
             yield event
             if isinstance(event, Foundation) and not event.taken:
                 with contextlib.suppress(OSError):
@@ -43,9 +48,9 @@ def laid_on(shelf: Shelf) -> Foundations:
         if place is None:
             return None
         run, phase, learner = place
+        told = _told(run.folder, phase)
+        snapshots = [event for event in told if isinstance(event, Snapshot)]
         try:
-            history = run.history()
-            snapshots = history.phases[phase].snapshots
             tensors = run.tensors(snapshots[-1].name)
         except (RunError, IndexError):
             return None
@@ -53,30 +58,49 @@ def laid_on(shelf: Shelf) -> Foundations:
         weights = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
 
         def events() -> Iterator[Event]:
-            now = -1
-            for event in run.events()[0]:
-                now = event.phase if isinstance(event, PhaseStarted) else now
-                ours = now == phase if isinstance(event, Pictures) else getattr(event, "phase", None) == phase
-                if not ours or isinstance(event, (Foundation, Checkpoint)):
-                    continue
-                if isinstance(event, Snapshot):
-                    event = replace(event, tensors=run.tensors(event.name))
-                if not (isinstance(event, Scored) and event.split == "test"):
-                    yield event
+            for event in told:
+                yield replace(event, tensors=run.tensors(event.name)) if isinstance(event, Snapshot) else event
 
         return Laid(run.id, events, weights) if weights else None
 
     return find
 
 
-def _begun(run: Run, shelf: Shelf) -> Source:
+@lru_cache(maxsize=8)
+def _told(folder: Path, phase: int) -> tuple[Event, ...]:
+    """What a run said of a phase that is over, without the tensors of its snapshots.
+
+    A phase is laid when all is said of it, so this never changes; a grid's runs ask for the same one again and again.
+    """
+    found: list[Event] = []
+    now = -1
+    for event in Run(folder).events()[0]:
+        now = event.phase if isinstance(event, PhaseStarted) else now
+        ours = now == phase if isinstance(event, Pictures) else getattr(event, "phase", None) == phase
+        if not ours or isinstance(event, (Foundation, Checkpoint)):
+            continue
+        if not (isinstance(event, Scored) and event.split == "test"):
+            found.append(event)
+    return tuple(found)
+
+
+def _trained(run: Run, shelf: Shelf) -> Source:
+    if not ray_address():
+        return begun(run, shelf, engine.run)
+    from kdcore.sources import ray  # only where it was asked for
+
+    return ray.source(run, shelf)
+
+
+def begun(run: Run, shelf: Shelf, train: Trainer) -> Source:
+    """The trainer, told where the run begins. Raises RecipeError where a fork's parent is gone."""
     kept = run.checkpoint()
     if kept is not None and kept[0]["bytes"] == size_of(run.folder / "events.jsonl"):
         start = Start(kept[0]["phase"], kept[1], step=kept[0]["step"])
-        return partial(engine.run, start=start, laid=laid_on(shelf))
+        return partial(train, start=start, laid=laid_on(shelf))
     if run.recipe.parent is not None:
-        return partial(engine.run, start=moment_of(shelf, run.recipe.parent.run, run.recipe.parent.snapshot))
-    return partial(engine.run, laid=laid_on(shelf))
+        return partial(train, start=moment_of(shelf, run.recipe.parent.run, run.recipe.parent.snapshot))
+    return partial(train, laid=laid_on(shelf))
 
 
 def moment_of(shelf: Shelf, run_id: str, snapshot: str) -> Start:

@@ -14,11 +14,15 @@ from kdcore.events import ENDS, Event, Failed, Finished, Stopped
 from kdcore.failure import failed_by, is_full, is_no_memory, is_told
 from kdcore.processes import this_process
 from kdcore.recipe import Recipe
-from kdcore.run import Run
+from kdcore.run import Run, RunError
+from kdcore.runs import Shelf
 from kdcore.slots import Slots
+from kdcore.wire import Caller
 
 Source = Callable[[Recipe], Iterator[Event]]
 Listener = Callable[[Event], None]
+RUNS = 50
+"""Runs that a process writes before a fresh one takes its place: what libraries leave behind does not pile up."""
 LOOK_EVERY = 0.2
 """Seconds between two looks for a stop request."""
 PATIENCE = 3.0
@@ -101,6 +105,8 @@ class _Impatience:
 
     def __exit__(self, *_: object) -> None:
         self._over.set()
+        if self._watch.is_alive():
+            self._watch.join()  # an interrupt that is on its way is for this run and not for the next one
 
     def _look(self) -> None:
         while not self._over.wait(LOOK_EVERY):
@@ -115,6 +121,39 @@ def _interrupt() -> None:
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
     else:
         _thread.interrupt_main()
+
+
+def serve(
+    shelf: Shelf,
+    caller: Caller,
+    source_for: Callable[[Run], Source],
+    slots_for: Callable[[Run], Slots],
+    *,
+    between: Callable[[], None] = lambda: None,
+) -> int:
+    """Write each run that is asked for; the exit code is that of the last one, 0 once nobody asks any more.
+
+    After a run that failed or was interrupted, and after many, the process is spent: it says so and ends.
+    """  # fmt: skip
+    for written in range(1, RUNS + 1):
+        request = caller.hear()
+        if request is None:
+            return 0
+        try:
+            run = shelf.run(str(request.get("run")))
+        except RunError as error:
+            caller.say({"error": str(error)})
+            return 3
+        for name in (signal.SIGTERM, signal.SIGINT):  # asked to go: the run says Stopped first
+            signal.signal(name, signal.default_int_handler)
+        end = write(run, source_for(run), slots=slots_for(run))
+        fine = isinstance(end, Finished) or (isinstance(end, Stopped) and run.stop_requested())
+        spent = not fine or written == RUNS
+        caller.say({"done": run.id, "end": type(end).__name__, "spent": spent})
+        if spent:
+            return exit_code(end)
+        between()
+    return 0
 
 
 def exit_code(end: Event) -> int:

@@ -15,12 +15,12 @@ from kdcore.wire import Child, Ended, Message
 
 TRIES = 2
 """How often a run is handed over, and a scribe that dies before it is ready started again, before that is a failure."""
-MORE_THAN_SLOTS = 2
-"""Scribes that may live beyond one a slot: the next one is warm before a slot is free."""
 
 
 class Scribes:
-    """Each writes one run and ends; then the next is warmed. Methods may be called from any thread."""
+    """One writes for each slot, one more is warm for the next click. Who is done takes the next in line, or waits where
+    nobody else does. Methods may be called from any thread.
+    """
 
     def __init__(self, shelf: Shelf, *, command: list[str], slots: int) -> None:
         """`slots` is how many runs train at once, 0: one per core."""
@@ -75,19 +75,23 @@ class Scribes:
         """
         with self._lock:
             while not self._closed:
-                if self._idle is None and len(self._busy) < self._slots + MORE_THAN_SLOTS and self._broken < TRIES:
+                if self._idle is None and self._broken < TRIES:
                     self._idle = self._start()
                     if self._idle is None:
                         continue
                 if self._broken >= TRIES and self._idle is None:
                     self._give_up()
-                if self._idle is None or not self._line:
+                if self._idle is None or not self._line or len(self._busy) >= self._slots:
                     return
                 child, self._idle = self._idle, None
-                id = self._line.popleft()
-                self._busy[child] = id
-                with contextlib.suppress(Ended):  # then _ended brings the run back into line
-                    child.say({"run": id})
+                self._hand(child)
+
+    def _hand(self, child: Child) -> None:
+        """The next in line to this one."""
+        id = self._line.popleft()
+        self._busy[child] = id
+        with contextlib.suppress(Ended):  # then _ended brings the run back into line
+            child.say({"run": id})
 
     def _start(self) -> Child | None:
         self._started += 1
@@ -104,6 +108,19 @@ class Scribes:
             with self._lock:
                 self._broken = 0
                 self._slots = int(message.get("slots", self._slots))
+            self._seat()
+        if "done" in message:
+            with self._lock:
+                self._busy.pop(child, None)
+                if message.get("spent", True) or self._closed:
+                    child.let_go()
+                elif self._line:
+                    self._hand(child)
+                elif self._idle is None:
+                    self._idle = child
+                else:
+                    child.let_go()
+            self._seat()
 
     def _ended(self, child: Child) -> None:
         with self._lock:

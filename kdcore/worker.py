@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
-import signal
 from collections import OrderedDict
 from typing import Any
 
@@ -23,8 +22,9 @@ from kdcore.registry import pick
 from kdcore.revive import Revived, revive
 from kdcore.run import RunError
 from kdcore.runs import Shelf
-from kdcore.scribe import Source, exit_code, write
+from kdcore.scribe import Source, serve
 from kdcore.slots import Slots
+from kdcore.sources import ray_address
 from kdcore.wire import Caller, Message
 
 KEPT_MOMENTS = 2
@@ -32,24 +32,15 @@ KEPT_MOMENTS = 2
 
 
 def scribe(shelf: Shelf, caller: Caller, *, source: Source | None = None) -> int:
-    """Warm up, say ready, wait for one run, write it. The exit code is that of the run, 0 if none came."""
+    """Warm up, say ready, write each run that is asked for. The exit code is that of the last run, 0 if none came."""
     step_aside(10)
-    if caller.idle(seconds=0.0):
+    if caller.idle(seconds=0.0) and not ray_address():
         warm_up()
     caller.say({"ready": os.getpid(), "slots": sum(slots.count for slots in _machine(shelf).values())})
-    request = caller.hear()
-    if request is None:
-        return 0
-    try:
-        run = shelf.run(str(request.get("run")))
-    except RunError as error:
-        caller.say({"error": str(error)})
-        return 3
-    for name in (signal.SIGTERM, signal.SIGINT):  # asked to go: the run says Stopped first
-        signal.signal(name, signal.default_int_handler)
-    end = write(run, source or source_for(run, shelf), slots=slots_for(run.recipe, shelf))
-    caller.say({"done": run.id, "end": type(end).__name__})
-    return exit_code(end)
+    return serve(
+        shelf, caller, lambda run: source or source_for(run, shelf), lambda run: slots_for(run.recipe, shelf),
+        between=clear_up,
+    )  # fmt: skip
 
 
 def worker(shelf: Shelf, caller: Caller) -> int:
@@ -118,6 +109,10 @@ def slots_for(recipe: Recipe, shelf: Shelf) -> Slots:
 
 def _machine(shelf: Shelf) -> dict[str, Slots]:
     folder = shelf.root / "slots"
+    if ray_address():
+        from kdcore.sources import ray  # only where it was asked for
+
+        return ray.slots(folder)
     wanted = os.environ.get("KDLAB_SLOTS", "")
     found = {"cpu": Slots(folder, "cpu", max(1, int(wanted)) if wanted.isdigit() else cores())}
     if torch.cuda.is_available():
@@ -130,6 +125,13 @@ def step_aside(nice: int) -> None:
     with contextlib.suppress(AttributeError, OSError):
         os.nice(nice)
     torch.set_num_threads(1)
+
+
+def clear_up() -> None:
+    """Give back what a run has left, before the next one of this process."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 def warm_up() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from kdcore.events import Event, Finished, PhaseStarted, Started, Step
@@ -51,13 +51,19 @@ def source(asked: Recipe) -> Iterator[Event]:
     yield finished()
 
 
+def _told(asked: Recipe) -> Callable[[Recipe], Iterator[Event]]:
+    if DIE_EARLY <= asked.seed < HANG:
+        raise SystemExit("the dog ate the interpreter")
+    return source
+
+
 def main(arguments: list[str]) -> int:
     """Stands in for `python -m kdcore` in tests of the desk: same wire, same writing, another source."""
     from pathlib import Path
 
     from kdcore.preview import Preview
     from kdcore.runs import Shelf
-    from kdcore.scribe import exit_code, write
+    from kdcore.scribe import serve
     from kdcore.slots import Slots
     from kdcore.wire import Caller
 
@@ -65,13 +71,8 @@ def main(arguments: list[str]) -> int:
     if arguments[0] == "scribe":
         caller = Caller(gone=lambda: None if caller.asked else os._exit(0))
         caller.say({"ready": os.getpid()})
-        request = caller.hear()
-        if request is None:
-            return 0
-        run = shelf.run(request["run"])
-        if DIE_EARLY <= run.recipe.seed < HANG:
-            raise SystemExit("the dog ate the interpreter")
-        return exit_code(write(run, source, slots=Slots(shelf.root / "slots", "cpu", 2)))
+        slots = Slots(shelf.root / "slots", "cpu", 2)
+        return serve(shelf, caller, lambda run: _told(run.recipe), lambda run: slots)
     caller = Caller(gone=lambda: os._exit(0))
     caller.say({"ready": os.getpid()})
     while (request := caller.hear()) is not None:
