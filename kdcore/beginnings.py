@@ -59,7 +59,7 @@ def laid_on(shelf: Shelf) -> Foundations:
 
         def events() -> Iterator[Event]:
             for event in told:
-                yield replace(event, tensors=run.tensors(event.name)) if isinstance(event, Snapshot) else event
+                yield replace(event, tensors=run.kept(event.name)) if isinstance(event, Snapshot) else event
 
         return Laid(run.id, events, weights) if weights else None
 

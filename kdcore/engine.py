@@ -381,6 +381,8 @@ def _hardest(
         told = (
             [None] * len(said)
             if teacher is None or teacher == learner
+            else running.memories[teacher].logits[places].argmax(dim=1).tolist()
+            if teacher in running.memories
             else logits_of(stage.cast[teacher], stage.eyes(teacher, split)[places]).argmax(dim=1).tolist()
         )
         images = [

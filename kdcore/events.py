@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
 
@@ -199,7 +200,7 @@ class Snapshot(Event):
     """"<phase>-<step>", the file's stem."""
     roles: list[str]
     """Which roles' networks are inside."""
-    tensors: dict[str, Any] = field(default_factory=dict, repr=False, metadata={"elsewhere": True})
+    tensors: Mapping[str, Any] = field(default_factory=dict, repr=False, metadata={"elsewhere": True})
     """"role/<role>/<name>", "part/<lesson>/<name>" and "also/<module>/<name>" -> CPU tensor."""
 
 

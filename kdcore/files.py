@@ -32,6 +32,15 @@ def write_whole(path: Path, content: bytes, *, durable: bool = False) -> None:
         raise
 
 
+def share_file(path: Path, to: Path) -> bool:
+    """Let a whole file that nobody will change stand in a second place too; False where the system cannot."""
+    try:
+        os.link(path, to)
+        return True
+    except OSError:
+        return False
+
+
 def append_line(path: Path, line: bytes, *, durable: bool = False) -> None:
     """Add one line with its newline to a file that has one writer.
 

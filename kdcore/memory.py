@@ -2,16 +2,48 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections import OrderedDict
+
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from kdcore.dataset import Split
-from kdcore.looking import with_parts
+from kdcore.looking import PARTS, with_parts
 from kdcore.stage import Stage
 from kdcore.vocabulary import Seen
 
 MEMORY = 2**30
 """Bytes that a frozen teacher's kept outputs may take; above that the teacher looks at every batch again."""
+
+
+SHARED = 2**26
+"""Bytes up to which a process keeps a memory for its next run: a grid's runs mostly have one teacher."""
+_shared: OrderedDict[tuple[bytes, tuple[str, ...]], tuple[Tensor, TeacherMemory]] = OrderedDict()
+
+
+def remembered(stage: Stage, role: str, split: Split, reads: set[str]) -> TeacherMemory:
+    """A teacher's memory, made now or for an earlier run of this process: same weights, same pictures, same fields."""
+    images, network = stage.eyes(role, split), stage.cast[role]
+    key = (_digest(network), tuple(sorted(reads)))
+    if key in _shared and _shared[key][0] is images and not any(part in reads for part in PARTS):
+        _shared.move_to_end(key)
+        return _shared[key][1]
+    found = TeacherMemory(stage, role, split, reads)
+    if found.bytes() <= SHARED:
+        _shared[key] = images, found
+        while len(_shared) > 2:
+            _shared.popitem(last=False)
+    return found
+
+
+def _digest(network: nn.Module) -> bytes:
+    """What the network is and holds."""
+    found = hashlib.sha256(repr(network).encode())
+    for name, tensor in network.state_dict().items():
+        found.update(name.encode())
+        found.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+    return found.digest()
 
 
 class TeacherMemory:
@@ -56,6 +88,11 @@ class TeacherMemory:
             rows(self.logits), tuple(map(rows, self.maps)), tuple(map(rows, self.preacts)), rows(self.embedding),
             classifier=self.classifier, parameters=self.parameters,
         )  # fmt: skip
+
+    def bytes(self) -> int:
+        """What it takes."""
+        kept = (self.logits, self.embedding, *self.maps, *self.preacts)
+        return sum(tensor.numel() * tensor.element_size() for tensor in kept)
 
     @staticmethod
     def size(seen: Seen, reads: set[str], pictures: int) -> int:

@@ -19,12 +19,22 @@ import re
 import secrets
 import shutil
 import time
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from kdcore.events import ENDS, Checkpoint, Event, Failed, Finished, Note, Shown, Snapshot, Stopped
-from kdcore.files import append_line, cut_to, read_between, read_up_to, size_of, size_of_folder, write_whole
+from kdcore.files import (
+    append_line,
+    cut_to,
+    read_between,
+    read_up_to,
+    share_file,
+    size_of,
+    size_of_folder,
+    write_whole,
+)
 from kdcore.history import History, fold
 from kdcore.processes import alive
 from kdcore.recipe import LONGEST, Recipe, RecipeError
@@ -91,7 +101,8 @@ class Run:
         if isinstance(event, Snapshot) and event.tensors:
             path = self._snapshot(event.name)
             path.parent.mkdir(exist_ok=True)
-            write_whole(path, _safetensors(event.tensors), durable=True)
+            if not (isinstance(event.tensors, Kept) and share_file(event.tensors.path, path)):
+                write_whole(path, _safetensors(event.tensors), durable=True)
         if isinstance(event, Shown):
             path = self._shown(event.name)
             path.parent.mkdir(exist_ok=True)
@@ -166,15 +177,11 @@ class Run:
 
     def tensors(self, name: str) -> dict[str, Tensor]:
         """The tensors of a snapshot, on the CPU. Raises RunError if it is not there or damaged."""
-        from safetensors import SafetensorError
-        from safetensors.torch import load
+        return dict(Kept(self._snapshot(name), f"run {self.id}"))
 
-        try:
-            return load(self._snapshot(name).read_bytes())
-        except FileNotFoundError as error:
-            raise RunError(f"run {self.id} has no snapshot {name}") from error
-        except (OSError, SafetensorError, ValueError) as error:
-            raise RunError(f"snapshot {name} of run {self.id} is damaged: {error}") from error
+    def kept(self, name: str) -> Kept:
+        """The same, read when they are looked at. Raises RunError then."""
+        return Kept(self._snapshot(name), f"run {self.id}")
 
     def shown(self, name: str) -> bytes:
         """A picture of the scheme's own, as an answer's bytes. Raises RunError if it is not there."""
@@ -282,7 +289,38 @@ class Run:
             raise RunError(f"run {self.id} was recorded and is shipped with the lab; it cannot be changed")
 
 
-def _safetensors(tensors: dict[str, Tensor], said: dict[str, int] | None = None) -> bytes:
+class Kept(Mapping[str, "Tensor"]):
+    """A snapshot's tensors on the CPU, read when they are looked at: a run that takes them over shares the file."""
+
+    def __init__(self, path: Path, whose: str) -> None:
+        self.path, self._whose = path, whose
+
+    @cached_property
+    def _tensors(self) -> dict[str, Tensor]:
+        from safetensors import SafetensorError
+        from safetensors.torch import load
+
+        try:
+            return load(self.path.read_bytes())
+        except FileNotFoundError as error:
+            raise RunError(f"{self._whose} has no snapshot {self.path.stem}") from error
+        except (OSError, SafetensorError, ValueError) as error:
+            raise RunError(f"snapshot {self.path.stem} of {self._whose} is damaged: {error}") from error
+
+    def __getitem__(self, name: str) -> Tensor:
+        return self._tensors[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._tensors)
+
+    def __len__(self) -> int:
+        return len(self._tensors)
+
+    def __bool__(self) -> bool:
+        return True  # without reading it
+
+
+def _safetensors(tensors: Mapping[str, Tensor], said: dict[str, int] | None = None) -> bytes:
     """Made in memory and not by the library's own file writer, so that a full disk is an OSError that says so."""
     from safetensors.torch import save
 

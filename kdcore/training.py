@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from kdcore.augmentation import stronger
 from kdcore.dataset import Split, augment
 from kdcore.looking import LIVE, PARTS, SECOND, frozen, look, look_frozen
-from kdcore.memory import MEMORY, TeacherMemory
+from kdcore.memory import MEMORY, TeacherMemory, remembered
 from kdcore.mixing import mixed, of_both, shares
 from kdcore.recipe import RecipeError
 from kdcore.scheme import Lesson, Moment, Phase, Turn
@@ -189,7 +189,7 @@ class PhaseRun:
             with torch.no_grad():
                 seen = network.look(self.stage.eyes(role, self.split)[:2])
             if self.epochs > 1 and TeacherMemory.size(seen, fields, len(self.split)) <= MEMORY:
-                found[role] = TeacherMemory(self.stage, role, self.split, fields)
+                found[role] = remembered(self.stage, role, self.split, fields)
         return found
 
     def _places(self, split: Split, labelled_only: bool) -> Iterator[tuple[int, Tensor]]:

@@ -7,6 +7,7 @@ import json
 import sys
 import types
 import typing
+from collections.abc import Mapping
 from functools import cache
 from typing import Any, cast
 
@@ -38,7 +39,7 @@ def fits(value: Any, kind: Any) -> bool:
         return any(fits(value, one) for one in inner)
     if origin is list:
         return isinstance(value, list) and all(fits(item, inner[0]) for item in value)
-    if origin is dict:
+    if origin in (dict, Mapping):
         return isinstance(value, dict) and all(fits(item, inner[1]) for item in value.values())
     if kind is type(None):
         return value is None

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from kdcore import memory
 from kdcore.beginnings import laid_on, source_for
+from kdcore.dataset import Split
 from kdcore.engine import run as straight
 from kdcore.events import Event, Finished, Foundation, Note, Snapshot, Step
 from kdcore.history import fold
@@ -16,6 +18,7 @@ from kdcore.run import Run
 from kdcore.runs import Shelf
 from kdcore.scribe import write
 from kdcore.slots import Slots
+from kdcore.stage import Stage
 from tests.test_going_on import TINY, same, told
 
 
@@ -107,3 +110,41 @@ def test_a_hidden_class_keeps_its_bias(tmp_path: Path) -> None:
     *_, last = straight(other)
     assert isinstance(last, Finished)
     assert second.history().results == last.results
+
+
+def test_snapshots_that_are_taken_over_share_their_file_and_outlive_the_run_that_made_them(tmp_path: Path) -> None:
+    shelf = Shelf(tmp_path)
+    first = written(shelf, TINY)
+    second = written(shelf, replace(TINY, methods=(Part(Pick("kd", {"temperature": 9.0})),)))
+    name = next(event.name for event in first.events()[0] if isinstance(event, Snapshot))
+    places = [run.folder / "snapshots" / f"{name}.safetensors" for run in (first, second)]
+    assert places[0].samefile(places[1])
+    kept = first.tensors(name)
+    first.delete()
+    assert same(second.tensors(name), kept)
+
+
+def test_a_teacher_that_an_earlier_run_of_the_process_remembered_says_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[str] = []
+    made = memory.TeacherMemory.__init__
+
+    def counted(self: memory.TeacherMemory, stage: Stage, role: str, split: Split, reads: set[str]) -> None:
+        looks.append(role)
+        made(self, stage, role, split, reads)
+
+    monkeypatch.setattr(memory.TeacherMemory, "__init__", counted)
+    memory._shared.clear()
+    shelf = Shelf(tmp_path)
+    written(shelf, TINY)
+    assert looks == ["teacher"]
+    other = replace(TINY, methods=(Part(Pick("kd", {"temperature": 9.0})),))
+    second = written(shelf, other)
+    assert looks == ["teacher"]
+    memory._shared.clear()
+    fresh = written(Shelf(tmp_path / "other"), other)
+    assert looks == ["teacher", "teacher"]
+    assert second.history().results == fresh.history().results
+    written(shelf, TINY.with_setting("teacher.width", 10))  # another teacher is looked at anew
+    assert looks == ["teacher"] * 3
