@@ -48,11 +48,11 @@ def laid_on(shelf: Shelf) -> Foundations:
         if place is None:
             return None
         run, phase, learner = place
-        told = _told(run.folder, phase)
-        snapshots = [event for event in told if isinstance(event, Snapshot)]
         try:
+            told = _told(run.folder, phase)
+            snapshots = [event for event in told if isinstance(event, Snapshot)]
             tensors = run.tensors(snapshots[-1].name)
-        except (RunError, IndexError):
+        except (RunError, LookupError):
             return None
         prefix = f"role/{learner}/"
         weights = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
@@ -71,17 +71,18 @@ def _told(folder: Path, phase: int) -> tuple[Event, ...]:
     """What a run said of a phase that is over, without the tensors of its snapshots.
 
     A phase is laid when all is said of it, so this never changes; a grid's runs ask for the same one again and again.
+    Raises LookupError while a run that was interrupted and went back tells the phase once more.
     """
     found: list[Event] = []
     now = -1
     for event in Run(folder).events()[0]:
         now = event.phase if isinstance(event, PhaseStarted) else now
         ours = now == phase if isinstance(event, Pictures) else getattr(event, "phase", None) == phase
-        if not ours or isinstance(event, (Foundation, Checkpoint)):
-            continue
-        if not (isinstance(event, Scored) and event.split == "test"):
+        if isinstance(event, Foundation) and event.phase == phase:
+            return tuple(found)
+        if ours and not isinstance(event, Checkpoint) and not (isinstance(event, Scored) and event.split == "test"):
             found.append(event)
-    return tuple(found)
+    raise LookupError(f"phase {phase} is not all told yet")
 
 
 def _trained(run: Run, shelf: Shelf) -> Source:

@@ -20,7 +20,9 @@ from kdcore.listing import FAILED, FINE, NOTHING, STOPPED, WRONG, found, say, sh
 from kdcore.progress import Progress, table
 from kdcore.recipe import LONGEST, Recipe, RecipeError
 from kdcore.runs import Run, Shelf, UnknownRun, default_root
+from kdcore.sources import ray_address
 from kdcore.standings import PAIRS
+from kdcore.sweep import PRUNERS, SAMPLERS
 
 CODES = """exit codes:
   0  fine
@@ -81,6 +83,23 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("run", metavar="RUN", help="id of a run, or its beginning")
     one.add_argument("--to", type=Path, required=True, metavar="DIR", help="folder for the two files")
     one.add_argument("--force", action="store_true", help="overwrite files that are there")
+    one = command(
+        "sweep", _sweep,
+        "Search settings of a recipe for what is best on validation pictures, with Optuna (pip install optuna). Every "
+        "try is a run on the shelf; weak ones are stopped early. The same sweep again goes on where it stopped.",
+    )  # fmt: skip
+    one.add_argument("recipe", nargs="?", metavar="RECIPE.json", help="a JSON file; - reads it from standard input")
+    one.add_argument("--set", action="append", default=[], metavar="PATH=VALUE", dest="changes", help="change it first")
+    one.add_argument(
+        "--vary", action="append", default=[], metavar="PATH=LOW..HIGH",
+        help="a setting and its range, for instance student.width=8..64 or training.rate=1e-4..1e-1:log (by factors), "
+        "or its values with commas between them; may be given several times",
+    )  # fmt: skip
+    one.add_argument("--runs", type=int, help="tries in all (20)")
+    one.add_argument("--sampler", choices=SAMPLERS, default="tpe", help="how they are chosen (tpe)")
+    one.add_argument("--seed", type=int, default=0, help="of the search; the recipe's own stays as it is (0)")
+    one.add_argument("--pruner", choices=PRUNERS, default="median", help="which runs are stopped early (median)")
+    one.add_argument("--go-on", default="", metavar="SWEEP", help="go on with the sweep of this id")
     one = command(
         "tournament", _tournament,
         "Every method on one pair, with paired seeds: a table of what each is worth. What is measured is kept in "
@@ -171,7 +190,12 @@ def _tournament(chosen: argparse.Namespace, shelf: Shelf) -> int:
             done, all_ = now.steps()
             say(f"{done}/{all_} {now.now}".rstrip(), FINE)
 
-        hold(standings, said=said, turn=turn)
+        if ray_address():
+            from kdcore.sources import ray_tournament  # only where it was asked for
+
+            ray_tournament.hold(standings, said=said)
+        else:
+            hold(standings, said=said, turn=turn)
 
     told = markdown(Tournaments(shelf.root).hold(begun, held))
     if chosen.to is None:
@@ -179,6 +203,14 @@ def _tournament(chosen: argparse.Namespace, shelf: Shelf) -> int:
     else:
         chosen.to.write_text(told, encoding="utf-8")
     return FINE
+
+
+def _sweep(chosen: argparse.Namespace, shelf: Shelf) -> int:
+    if bool(chosen.recipe) == bool(chosen.go_on):
+        return say("a RECIPE.json with --vary, or --go-on SWEEP, is right", WRONG)
+    from kdcore.sweep_command import sweep
+
+    return sweep(chosen, shelf, lambda: _recipe(chosen.recipe, chosen.changes))
 
 
 def _recipe(place: str, changes: list[str]) -> Recipe:

@@ -19,7 +19,7 @@ FINE, WRONG, FAILED, STOPPED, NOTHING = 0, 2, 3, 4, 5
 
 def show_list(chosen: argparse.Namespace, shelf: Shelf) -> int:
     """Key, title and first sentence of every entry of a folder."""
-    cards = _catalog(shelf).folders[chosen.folder]
+    cards = catalog_of(shelf).folders[chosen.folder]
     if not cards:
         return say(f"no {chosen.folder}", NOTHING)
     key_width = max(map(len, cards))
@@ -30,7 +30,8 @@ def show_list(chosen: argparse.Namespace, shelf: Shelf) -> int:
     return FINE
 
 
-def _catalog(shelf: Shelf) -> Catalog:
+def catalog_of(shelf: Shelf) -> Catalog:
+    """Every card there is, as it was kept beside the runs, or read anew."""
     kept = shelf.kept_catalog(code_version())
     if kept is not None:
         with contextlib.suppress(ValueError, KeyError, TypeError):

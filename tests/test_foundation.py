@@ -148,3 +148,17 @@ def test_a_teacher_that_an_earlier_run_of_the_process_remembered_says_the_same(
     assert second.history().results == fresh.history().results
     written(shelf, TINY.with_setting("teacher.width", 10))  # another teacher is looked at anew
     assert looks == ["teacher"] * 3
+
+
+def test_a_phase_that_is_being_told_once_more_lays_nothing_yet(tmp_path: Path) -> None:
+    shelf = Shelf(tmp_path)
+    first = written(shelf, TINY)
+    key = next(event.key for event in first.events()[0] if isinstance(event, Foundation))
+    log = first.folder / "events.jsonl"
+    whole = log.read_bytes()
+    lines = whole.splitlines(keepends=True)
+    there = next(place for place, line in enumerate(lines) if b'"Foundation"' in line)
+    log.write_bytes(b"".join(lines[:there]))  # went back to a moment within the phase
+    assert laid_on(shelf)(key) is None
+    log.write_bytes(whole)
+    assert laid_on(shelf)(key) is not None

@@ -39,7 +39,8 @@ RULES = (
     Rule("app/charts/*.py", ("streamlit",), "a chart is a value that a test can look inside"),
     *(
         Rule(f"kdcore/{name}.py", ("torch", "torchvision"), "whoever only watches a run starts at once")
-        for name in ("events", "recipe", "history", "spec", "registry", "launch", "cards", "check", "pairing")
+        for name in ("events", "recipe", "history", "spec", "registry", "launch", "cards", "check", "pairing",
+                     "sweep", "sweeps", "capacity", "driver", "scribe", "scribes")
     ),
 )  # fmt: skip
 ONE_PLACE = "app/state.py"

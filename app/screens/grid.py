@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
 import streamlit as st
 
 from app import state
@@ -14,6 +11,7 @@ from app.page import Page
 from app.rows import Row, row_of
 from app.starting import draft
 from app.theme import percent, points
+from app.varied import called, joined, likely, runs_of
 from app.views.knobs import plain
 from app.views.still import still
 from kdcore.cards import Catalog
@@ -38,7 +36,7 @@ def show() -> None:
     )
     st.caption(f"The recipe: {plain(sentence(recipe, catalog))}. It is the one on Begin; change it there.")
     known = settings_of(recipe, catalog)
-    down = _axis("y", "Down", known, recipe, default=next(iter(_likely(known)), "seed"), optional=False)
+    down = _axis("y", "Down", known, recipe, default=next(iter(likely(known)), "seed"), optional=False)
     across = _axis("x", "Across", known, recipe, default="seed", optional=True)
     if down is None or (across is None and state.from_address("x") not in ("", NONE)):
         return
@@ -63,12 +61,6 @@ def _recipe() -> Recipe:
         return draft()
 
 
-def _likely(known: dict[str, Knob]) -> list[str]:
-    """What people ask about first: temperature, then weights."""
-    paths = [path for path in known if path.startswith("methods.")]
-    return sorted(paths, key=lambda path: (not path.endswith("temperature"), not path.endswith("weight")))
-
-
 def _axis(
     name: str, title: str, known: dict[str, Knob], recipe: Recipe, *, default: str, optional: bool
 ) -> Axis | None:
@@ -85,7 +77,7 @@ def _axis(
         state.to_address(name, NONE if optional else "")
         return None
     knob = known[path]
-    start = said_values if path == said_path and said_values else _joined(usual(knob, value_of(recipe, path, knob)))
+    start = said_values if path == said_path and said_values else joined(usual(knob, value_of(recipe, path, knob)))
     text = right.text_input(
         "Values", start, key=f"grid.{name}.values.{path}", max_chars=400,
         help=f"{knob.help} Several values with commas between them; at most {MOST} runs in all.",
@@ -95,50 +87,21 @@ def _axis(
     except GridError as error:
         right.error(plain(str(error)), icon=":material/error:")
         return None
-    state.to_address(name, f"{path}:{_joined(values)}"[:200])
+    state.to_address(name, f"{path}:{joined(values)}"[:200])
     return Axis(path, values)
 
 
 def _called(path: str, recipe: Recipe) -> str:
-    """ "methods.0.temperature" as "kd: temperature"."""
-    if path == NONE:
-        return path
-    parts = path.split(".")
-    if parts[0] == "methods":
-        return f"{recipe.methods[int(parts[1])].method.key}: {parts[2].replace('_', ' ')}"
-    return " · ".join(part.replace("_", " ") for part in parts)
-
-
-def _joined(values: Sequence[Any]) -> str:
-    words = []
-    for value in values:
-        plainly = str(value).lower() if isinstance(value, bool) else str(value)
-        words.append(f"{value:g}" if isinstance(value, float) else plainly)
-    return ", ".join(words)
-
-
-def _runs(rows: list[list[Recipe]]) -> list[list[Run | None]]:
-    """Each field's newest attempt at exactly its recipe that did not end badly, or else the newest; the shelf is read
-    once for all."""
-    attempts: dict[str, list[Run]] = {}
-    for run in state.shelf().runs():
-        attempts.setdefault(run.id[:16], []).append(run)
-
-    def best(recipe: Recipe) -> Run | None:
-        found = attempts.get(recipe.id, [])
-        good = (run for run in found if run.state() in ("finished", "running", "waiting"))
-        return next(good, next(iter(found), None))
-
-    return [[best(one) for one in row] for row in rows]
+    return path if path == NONE else called(path, recipe)
 
 
 def _going(rows: list[list[Recipe]]) -> bool:
-    return any(run is not None and run.state() in ("waiting", "running") for row in _runs(rows) for run in row)
+    return any(run is not None and run.state() in ("waiting", "running") for row in runs_of(rows) for run in row)
 
 
 def _grid(rows: list[list[Recipe]], down: Axis, across: Axis | None, catalog: Catalog, *, watched: bool) -> None:
     """The fields as they are by now. `watched`: whether they are looked at again and again."""
-    runs = _runs(rows)
+    runs = runs_of(rows)
     told = [[None if run is None else row_of(run, catalog) for run in row] for row in runs]
     flat = [
         (recipe, one) for row, found in zip(rows, told, strict=True) for recipe, one in zip(row, found, strict=True)
@@ -162,8 +125,8 @@ def _grid(rows: list[list[Recipe]], down: Axis, across: Axis | None, catalog: Ca
     values = [[_value(one, measure) for one in row] for row in told]
     figure = draw(
         values, [[_text(one, measure) for one in row] for row in told],
-        rows=[_joined([value]) for value in down.values],
-        columns=[_joined([value]) for value in across.values] if across else ["all else as it is"],
+        rows=[joined([value]) for value in down.values],
+        columns=[joined([value]) for value in across.values] if across else ["all else as it is"],
         row_axis=_called(down.path, rows[0][0]), column_axis=_called(across.path, rows[0][0]) if across else "",
         value_axis="test accuracy, %" if measure == STUDENT else "student − student alone, points", dark=state.dark(),
     )  # fmt: skip
@@ -213,10 +176,10 @@ def _verdicts(told: list[list[Row | None]], down: Axis, rows: list[list[Recipe]]
         ]  # fmt: skip
         students = [one.student for one in row if one is not None and one.student is not None]
         lines.append({
-            _called(down.path, rows[0][0]): _joined([value]),
+            _called(down.path, rows[0][0]): joined([value]),
             "student": percent(sum(students) / len(students)) if students else "",
             "against the student alone": _said(gains),
-            f"against {_joined([down.values[0]])}": "" if row is first else _said(pairs),
+            f"against {joined([down.values[0]])}": "" if row is first else _said(pairs),
         })  # fmt: skip
     st.dataframe(lines, hide_index=True, width="stretch", key="grid.verdicts")
 

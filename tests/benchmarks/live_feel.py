@@ -1,0 +1,153 @@
+"""How the app feels while a run trains, in a real browser: `python tests/benchmarks/live_feel.py`.
+
+Prints how often a new point comes to the screen of Watch, how long the other pages take from a click to what was
+clicked for, and how much slower a run trains while ten tabs watch it. The machine should be idle.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from kdcore.events import PhaseStarted, Step
+from kdcore.recipe import Recipe
+from kdcore.run import Run
+from kdcore.runs import Shelf
+from tests.browser.conftest import CHROMIUM, FLAGS, App, start_app
+
+TABS = 10
+POINTS = """() => [...document.querySelectorAll('#kdlab-live-chart .js-plotly-plot, #kdlab-live-chart.js-plotly-plot')]
+    .flatMap((plot) => plot.data).reduce((sum, line) => sum + (line.x ? line.x.length : 0), 0)"""
+PLACES = {  # title in the navigation -> what is there once the page has answered
+    "Runs": "Runs", "Methods": "Methods", "Same name": "Same name, different loss",
+    "Tournament": "Every method on one pair", "What if": "What if?",
+}  # fmt: skip
+
+
+def recipe(*, seed: int, epochs: int) -> Recipe:
+    """The default digits run with a longer student."""
+    return Recipe(seed=seed).with_setting("training.epochs", epochs)
+
+
+def start(page: Page, app: App, chosen: Recipe) -> Run:
+    page.goto(f"{app.url}/?recipe={chosen.to_text()}")
+    button = page.get_by_role("button", name="Start this distillation")
+    button.wait_for(timeout=90_000)
+    page.wait_for_timeout(3000)
+    button.click()
+    page.wait_for_url("**/watch**", timeout=90_000)
+    return Shelf(app.runs).run(chosen.id)
+
+
+def learns(run: Run) -> bool:
+    """Whether the student's phase has begun."""
+    return any(isinstance(event, Step) and event.learner == "student" for event in run.events()[0])
+
+
+def until_learning(run: Run) -> None:
+    while not learns(run):
+        time.sleep(0.05)
+
+
+def pace(run: Run) -> float:
+    """Steps a second of the student's phase."""
+    events = run.events()[0]
+    number = next(event.number for event in events if isinstance(event, PhaseStarted) and "student" in event.learners)
+    steps = [event for event in events if isinstance(event, Step) and event.phase == number]
+    return (steps[-1].step - steps[0].step) / (steps[-1].time - steps[0].time)
+
+
+def gaps(page: Page, run: Run) -> list[float]:
+    """Seconds between the moments at which new points were drawn, as the page itself sees them."""
+    until_learning(run)
+    found, last, moment = [], page.evaluate(POINTS), time.perf_counter()
+    while run.said_end() is None:
+        now = page.evaluate(POINTS)
+        if now != last:
+            found.append(time.perf_counter() - moment)
+            last, moment = now, time.perf_counter()
+        time.sleep(0.01)
+    return found[1:]
+
+
+def visits(page: Page, run: Run) -> list[float]:
+    """Seconds from a click in the navigation to the page's heading, while the run trains."""
+    found: list[float] = []
+    names = list(PLACES)
+    while run.said_end() is None and len(found) < 40:
+        name = names[len(found) % len(names)]
+        began = time.perf_counter()
+        page.get_by_test_id("stSidebarNav").get_by_role("link", name=name, exact=True).click()
+        page.get_by_role("heading", name=PLACES[name], exact=True).wait_for(timeout=30_000)
+        found.append(time.perf_counter() - began)
+        page.wait_for_timeout(300)
+    return found
+
+
+def finished(run: Run) -> Run:
+    while run.said_end() is None:
+        time.sleep(0.1)
+    assert run.said_end() == "finished", run.said_end()
+    return run
+
+
+def watched_by(browser: Browser, app: App, chosen: Recipe, tabs: int) -> float:
+    """Steps a second of a run that so many tabs watch."""
+    context = browser.new_context()
+    page = context.new_page()
+    run = start(page, app, chosen)
+    if not tabs:
+        page.goto("about:blank")
+    for _ in range(tabs - 1):
+        context.new_page().goto(f"{app.url}/watch?run={run.id}", wait_until="commit")
+    found = pace(finished(run))
+    context.close()
+    return found
+
+
+def spread(name: str, values: list[float]) -> None:
+    ordered = sorted(values)
+    print(
+        f"{name}: median {statistics.median(ordered):.2f} s, 95th percentile "
+        f"{ordered[min(len(ordered) - 1, round(0.95 * len(ordered)))]:.2f} s, longest {ordered[-1]:.2f} s "
+        f"({len(ordered)})"
+    )
+
+
+def main() -> None:
+    with sync_playwright() as playwright, tempfile.TemporaryDirectory() as folder:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        app = start_app(Path(folder) / "runs")
+        try:
+            print(f"load before: {os.getloadavg()[0]:.1f}")
+            page = browser.new_page()
+            finished(start(page, app, recipe(seed=1, epochs=5)))  # everything has been opened once
+            run = start(page, app, recipe(seed=1, epochs=1500))
+            spread("a new point on Watch every", gaps(page, run))
+            run = start(page, app, recipe(seed=1, epochs=3000))
+            until_learning(run)
+            spread("from a click to another page", visits(page, run))
+            run.request_stop()
+            page.close()
+            ratios = []
+            for number in range(3):
+                alone = watched_by(browser, app, recipe(seed=1, epochs=1001 + 2 * number), 0)
+                many = watched_by(browser, app, recipe(seed=1, epochs=1002 + 2 * number), TABS)
+                ratios.append(many / alone)
+                print(f"steps a second: {alone:.0f} unwatched, {many:.0f} with {TABS} tabs")
+            print(f"with {TABS} tabs a run keeps {100 * statistics.median(ratios):.0f} % of its pace")
+        finally:
+            app.stop()
+            browser.close()
+
+
+if __name__ == "__main__":
+    main()
