@@ -20,7 +20,6 @@ def _settle() -> None:
     """Once per server: moves what was imported out of the collector's sight, which makes each collection short."""
     import gc
 
-    live.publish_plotly()
     pages()
     gc.collect()
     gc.freeze()

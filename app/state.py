@@ -21,6 +21,8 @@ from kdcore.runs import Run, Shelf, UnknownRun, default_root
 
 READ = 6
 """Runs whose history a tab keeps in memory."""
+ENDED = 64
+"""Histories of finished runs that the server keeps for all tabs: nothing is written to them any more."""
 LATE = 2.0
 """Seconds in which a browser may still send the address that it had before a choice."""
 
@@ -176,15 +178,29 @@ def _choose(name: str, text: str) -> None:
 
 
 def history_of(run: Run) -> History:
-    """What the run has come to. Only what was written since the last call is read; the same object is given back."""
+    """What the run has come to. Only what was written since the last call is read; the same object is given back.
+
+    A finished run's is read once for all tabs.
+    """
     read: dict[tuple[str, float], tuple[int, History]] = st.session_state.setdefault("kept.histories", {})
     key = (run.id, run.created)
-    since, history = read.pop(key, (0, History()))
+    ended = _ended()
+    shared = (str(run.folder), run.created)
+    since, history = read.pop(key) if key in read else ended.get(shared, (0, History()))
     events, since = run.events(since)
     read[key] = (since, fold(events, history))
+    if history.outcome == "finished":
+        ended[shared] = (since, history)
+        while len(ended) > ENDED:
+            ended.pop(next(iter(ended)), None)
     while len(read) > READ:
         read.pop(next(iter(read)))
     return history
+
+
+@st.cache_resource(show_spinner=False)
+def _ended() -> dict[tuple[str, float], tuple[int, History]]:
+    return {}
 
 
 def recipe_from_address() -> Recipe | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from functools import lru_cache
 from typing import Any
 
@@ -19,6 +19,11 @@ class Answer:
 
     title: str
     says: str
+    nearness: dict[str, float] = field(default_factory=dict, kw_only=True)
+    """student|baseline -> how near it is to the teacher in what is shown: 1 is the same, 0 nothing in common. Empty
+    where that is not the question."""
+    nearness_of: str = field(default="", kw_only=True)
+    """What that is a share or a likeness of."""
 
     def to_bytes(self) -> bytes:
         """Safetensors: arrays as tensors, everything else as JSON in the header."""
@@ -59,7 +64,7 @@ def answer_from_bytes(found: bytes) -> Answer:
             elif isinstance(plain.get(entry.name), dict) and "arrays" in plain[entry.name]:
                 names = plain[entry.name]["arrays"]
                 values[entry.name] = {name: arrays[f"{entry.name}/{number}"] for number, name in enumerate(names)}
-            else:
+            elif entry.name in plain or entry.name not in ("nearness", "nearness_of"):  # kept before there were these
                 values[entry.name] = plain[entry.name]
         return kind(**values)
     except Exception as error:

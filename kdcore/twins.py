@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from kdcore.attributions import work_of
 from kdcore.beside import Sides, sides, view_logits
 from kdcore.dataset import Split
 from kdcore.gap import divergence
@@ -19,6 +20,10 @@ from kdcore.probe import ProbeError
 if TYPE_CHECKING:
     from kdcore.revive import Revived
 
+WORK = 15_000_000_000
+"""Multiply-accumulates that one answer may cost: one to two seconds of one core."""
+FEWEST = 60
+"""Inputs on which a loss is taken at least, where there are so many."""
 LOSSES: dict[str, tuple[str, Loss]] = {
     "cross_entropy": (
         "cross-entropy",
@@ -41,6 +46,11 @@ class Twins:
         """part -> view, of those that there are."""
         found = {"student": self.student}
         return found if self.baseline is None else {**found, "baseline": self.baseline}
+
+    def affordable(self, most: int, *, looks: int) -> int:
+        """At most so many inputs; fewer, down to FEWEST, where so many looks of a large network would take too long."""
+        work = max(1, work_of(self.student, self.who.revived.data.validation.images[:1]))
+        return min(most, max(FEWEST, WORK // (work * looks)))
 
     def validation(self, count: int) -> Sample:
         """At most so many validation inputs with their true labels."""

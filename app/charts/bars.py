@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from textwrap import wrap
 
 import plotly.graph_objects as go
 
@@ -12,12 +13,16 @@ from kdcore.answers.bars import Bars
 
 ANSWER = Bars
 
+ALONG, LINE = 40, 19
+"""Letters that fit beside the axis, and pixels that each line of them takes."""
+
 
 def draw(answer: Bars, *, dark: bool) -> go.Figure:
     """The figure. Series of a part are bars; others are marks to compare them with."""
     figure = go.Figure()
-    for name, values in answer.series.items():
-        part = answer.parts.get(name)
+    for role, values in answer.series.items():
+        part = answer.parts.get(role)
+        name = "student alone" if role == "baseline" else role
         words = [f"{100 * value:.0f} %" for value in values]
         told = "%{x}: %{y:.1%}<extra>" + name + "</extra>"
         if part:
@@ -49,6 +54,7 @@ def draw(answer: Bars, *, dark: bool) -> go.Figure:
                 )
             )
     theme.dress(figure, dark=dark)
+    axis = wrap(answer.value_axis, ALONG) or [""]
     if answer.reference is not None:
         figure.add_hline(
             y=answer.reference,
@@ -60,8 +66,8 @@ def draw(answer: Bars, *, dark: bool) -> go.Figure:
         barmode="group",
         bargap=0.35,
         height=400,
-        margin={"l": 60, "r": 16, "t": 16, "b": 90},
-        yaxis={"title": {"text": answer.value_axis}, "range": [answer.low, answer.high + 0.04], "tickformat": ".0%"},
+        margin={"l": 60 + LINE * (len(axis) - 1), "r": 16, "t": 16, "b": 90},
+        yaxis={"title": {"text": "<br>".join(axis)}, "range": [answer.low, answer.high + 0.04], "tickformat": ".0%"},
         xaxis={"title": {"text": answer.category_axis}, "type": "category"},
         legend={"orientation": "h", "y": -0.28, "x": 0},
     )

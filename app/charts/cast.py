@@ -40,7 +40,10 @@ class Step:
 
 
 def steps_of(phases: list[dict[str, Any]]) -> list[Step]:
-    """What happens in each phase of a plan, as `kdcore.preview.Preview.phases` has them."""
+    """What happens in each phase of a plan, as `kdcore.preview.Preview.phases` has them.
+
+    Terms that a scheme writes itself are told by their names alone: "ce" and "labels" are the labels'.
+    """
     return [_step(phase) for phase in phases]
 
 
@@ -111,6 +114,10 @@ def _step(phase: dict[str, Any]) -> Step:
         titles += [part["title"] for part in lesson["parts"] if part["title"] not in titles]
         if teacher == learner and ":" in view:
             found.exits.setdefault(learner, []).append(view.split(":")[1])
+    for learner, terms in phase.get("terms", {}).items():
+        sources = found.learns.setdefault(learner, [])
+        if not {"ce", "labels"}.isdisjoint(terms) and "labels" not in sources:
+            sources.append("labels")
     return found
 
 

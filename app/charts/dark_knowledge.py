@@ -14,13 +14,16 @@ import plotly.graph_objects as go
 from app import theme
 from app.charts.panels import FAMILY, NAMES, heading, named, spans, suffix
 from app.charts.pixels import address_of
+from app.charts.scales import calm
 from kdcore.answers.dark_knowledge import DarkKnowledge
 
 ANSWER = DarkKnowledge
 
 USUAL = 4.0
-MATRICES, LABELS = (0.42, 1.0), (0.0, 0.22)
-"""Which part of the height each row of panels has."""
+SHORT = 3
+"""Letters of a class's name that have room below a matrix as they are; longer names stand on end."""
+MOST = 11
+"""Letters of a name on end."""
 
 
 Scales = dict[str, list[float]]
@@ -32,8 +35,19 @@ def scales(answers: Sequence[DarkKnowledge]) -> Scales:
     for number in range(len(answers[-1].temperatures)):
         ranges = [_ranges(answer, number) for answer in answers if number < len(answer.temperatures)]
         lows, highs, tops = zip(*ranges, strict=True)
-        found[str(number)] = [min(lows), max(highs), max(tops)]
+        found[str(number)] = [*calm(min(lows), max(highs)), max(tops)]
     return found
+
+
+def _rows_of(answer: DarkKnowledge) -> tuple[tuple[float, float], tuple[float, float], int]:
+    """Which part of the height matrices and labels have, and the height in pixels: names on end need room."""
+    if max(map(len, answer.class_names)) <= SHORT:
+        return (0.42, 1.0), (0.0, 0.22), 480
+    return (0.5, 1.0), (0.0, 0.2), 560
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= MOST else f"{name[: MOST - 1]}…"
 
 
 def draw(answer: DarkKnowledge, *, dark: bool, fixed: Scales | None = None) -> go.Figure:
@@ -41,6 +55,9 @@ def draw(answer: DarkKnowledge, *, dark: bool, fixed: Scales | None = None) -> g
     figure = go.Figure()
     ranges = fixed or scales([answer])
     names, parts = answer.class_names, list(answer.similarity)
+    matrices, labels, height = _rows_of(answer)
+    ticks = {"tickvals": list(range(len(names))), "ticktext": [_short(name) for name in names]}
+    upright = {} if height == 480 else {"tickangle": -90, "tickfont": {"size": 11}}
     frames = [_at(answer, number, ranges[str(number)]) for number in range(len(answer.temperatures))]
     start = answer.temperatures.index(USUAL) if USUAL in answer.temperatures else 0
     first = frames[start]
@@ -55,7 +72,7 @@ def draw(answer: DarkKnowledge, *, dark: bool, fixed: Scales | None = None) -> g
                 colorscale=theme.SEQUENTIAL, showscale=number == len(parts) - 1, hoverongaps=False,
                 colorbar={
                     "title": {"text": "mean probability", "side": "right"}, "thickness": 10, "outlinewidth": 0,
-                    "y": sum(MATRICES) / 2, "len": MATRICES[1] - MATRICES[0],
+                    "y": sum(matrices) / 2, "len": matrices[1] - matrices[0],
                 },
                 hovertemplate="a %{y} looks like %{x}: %{z:.2%}<extra>" + NAMES[part] + "</extra>",
                 xaxis=f"x{axis}", yaxis=f"y{axis}",
@@ -64,11 +81,12 @@ def draw(answer: DarkKnowledge, *, dark: bool, fixed: Scales | None = None) -> g
         layout |= {
             f"xaxis{axis}": {
                 "domain": [left, right], "type": "category", "anchor": f"y{axis}", "showgrid": False, "zeroline": False,
-                "title": {"text": "probability of class", "standoff": 4}, "dtick": 1,
+                "title": {"text": "probability of class", "standoff": 4}, **ticks, **upright,
             },
             f"yaxis{axis}": {
-                "domain": MATRICES, "type": "category", "autorange": "reversed", "anchor": f"x{axis}",
-                "showgrid": False, "zeroline": False, "title": "true class" if number == 0 else "", "dtick": 1,
+                "domain": matrices, "type": "category", "autorange": "reversed", "anchor": f"x{axis}",
+                "showgrid": False, "zeroline": False, "title": "true class" if number == 0 else "", **ticks,
+                "showticklabels": number == 0,
             },
         }  # fmt: skip
     last = len(parts) + 1
@@ -87,16 +105,16 @@ def draw(answer: DarkKnowledge, *, dark: bool, fixed: Scales | None = None) -> g
             "title": {"text": "class", "standoff": 4}, "dtick": 1,
         },
         f"yaxis{last}": {
-            "domain": LABELS, "range": first["range"], "nticks": 4, "tickformat": ".0%", "anchor": f"x{last}",
+            "domain": labels, "range": first["range"], "nticks": 4, "tickformat": ".0%", "anchor": f"x{last}",
             "title": "probability",
         },
     }  # fmt: skip
     if shown:
         layout["images"] = [{
-            "source": address_of(answer.picture), "xref": "paper", "yref": "paper", "x": 0.0, "y": LABELS[1],
-            "sizex": 0.075, "sizey": LABELS[1] - LABELS[0], "xanchor": "left", "yanchor": "top",
+            "source": address_of(answer.picture), "xref": "paper", "yref": "paper", "x": 0.0, "y": labels[1],
+            "sizex": 0.075, "sizey": labels[1] - labels[0], "xanchor": "left", "yanchor": "top",
         }]  # fmt: skip
-    theme.dress(figure, dark=dark, height=480)
+    theme.dress(figure, dark=dark, height=height)
     figure.update_layout(
         **layout, barmode="group", font={"family": FAMILY}, annotations=first["annotations"],
         hovermode="closest", modebar={"bgcolor": "rgba(0,0,0,0)"},
@@ -143,7 +161,7 @@ def _at(answer: DarkKnowledge, number: int, ranges: list[float]) -> dict[str, An
         if part in answer.likeness:
             alike = f": {answer.likeness[part][number]:.2f} like the teacher's".replace("-", "−")
         texts.append(heading(f"{named(part)}{alike}", left))
-    texts.append(heading(f"What each says of {answer.picture_says}", 0.0, y=LABELS[1] + 0.015))
+    texts.append(heading(f"What each says of {answer.picture_says}", 0.0, y=_rows_of(answer)[1][1] + 0.015))
     return {
         "z": [*z, *([None] * len(parts))], "y": [*([names] * len(parts)), *bars],
         "zmin": [*([low] * len(parts)), *([None] * len(parts))],

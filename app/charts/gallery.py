@@ -1,4 +1,4 @@
-"""Packs a Gallery for the page: small pictures with what each network says of them, and their logits."""
+"""A Gallery: small pictures with what each network says of them, packed for the page or drawn for a film."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy
+import plotly.graph_objects as go
 from PIL import Image
 
 from app import theme
+from app.charts.picture_grid import pictured
 from kdcore.answers.gallery import Gallery
 
 ANSWER = Gallery
@@ -21,6 +23,28 @@ CLASSES = 12
 """Classes that have bars; of more, those that some network finds likeliest."""
 WARM = 4.0
 """The temperature at which likely classes are chosen, so that the second and third choices count too."""
+
+
+def draw(answer: Gallery, *, dark: bool) -> go.Figure:
+    """The pictures in rows; under each what every network says of it, in the network's colour."""
+    chances = {part: softmax(answer.logits[part]) for part in NAMES if part in answer.logits}
+    words, told = [], []
+    for number in range(len(answer.pictures)):
+        said = {part: (answer.class_names[int(one[number].argmax())], float(one[number].max()))
+                for part, one in chances.items()}  # fmt: skip
+        words.append("<br>".join(_tinted(part, f"{name} · {100 * sure:.0f} %") for part, (name, sure) in said.items()))
+        told.append("<br>".join([
+            f"truth: {_truth(answer, number)}",
+            *(f"{NAMES[part].lower()}: {name}, {theme.percent(sure)} sure" for part, (name, sure) in said.items()),
+            f"apart: KL {float(answer.divergence[number]):.2f} nats",
+        ]))  # fmt: skip
+    who = " and ".join(_tinted(part, f"the {NAMES[part].lower()}") for part in chances)
+    foot = f"Under each picture: what {who} say{'s' if len(chances) == 1 else ''} · how sure"
+    return pictured(answer.pictures, words=words, told=told, foot=foot, dark=dark, lines=len(chances))
+
+
+def _tinted(part: str, text: str) -> str:
+    return f"<span style='color:{theme.COLOURS[part]}'>{text}</span>"
 
 
 def packed(answer: Gallery) -> dict[str, Any]:

@@ -69,9 +69,7 @@ def rows(phase: PhaseTrace, learner: str) -> list[tuple[object, ...]]:
 def broken(phase: PhaseTrace, learner: str) -> list[str]:
     """The terms that gave the learner no gradient in any measurement: they teach nothing."""
     return [
-        term_name(term)
-        for term, series in phase.gradients[learner].items()
-        if (known := _known(series)) and max(known) <= NOTHING
+        term for term, series in phase.gradients[learner].items() if (known := _known(series)) and max(known) <= NOTHING
     ]
 
 

@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 from app import theme
 from app.charts import layer_flow
 from app.charts.pixels import address_of
-from app.charts.scales import diverging, faint
+from app.charts.scales import diverging, faint, round_out
 from kdcore.answers.layer_attention import LayerAttention
 
 ANSWER = LayerAttention
@@ -28,7 +28,7 @@ Scales = dict[str, list[float]]
 def scales(answers: Sequence[LayerAttention]) -> Scales:
     """[low, high] over all answers: of attention even on both sides of an even share, and what similarity reaches."""
     even = answers[-1].even
-    far = max(0.02, *(float(numpy.abs(values - even).max()) for a in answers for values in (a.mean, a.one)))
+    far = round_out(max(0.02, *(float(numpy.abs(values - even).max()) for a in answers for values in (a.mean, a.one))))
     alike = [float(found) for answer in answers for found in (answer.similarity.min(), answer.similarity.max())]
     return {
         "attention": [even - far, even + far],

@@ -8,7 +8,7 @@ import numpy
 import plotly.graph_objects as go
 
 from app import theme
-from app.charts.scales import diverging, faint
+from app.charts.scales import calm, diverging, faint
 from kdcore.answers.map_grid import MapGrid
 
 ANSWER = MapGrid
@@ -22,15 +22,17 @@ Scales = dict[str, list[float]]
 
 
 def scales(answers: Sequence[MapGrid]) -> Scales:
-    """Row -> colour range over all answers, so that the frames of a film can be compared; "looks" for the top row."""
-    found: Scales = {
-        "looks": [0.0, max((float(look.max()) for one in answers for look in _dense(one).values()), default=1.0)]
-    }
+    """Row -> colour range over all answers, so that the frames of a film can be compared; "looks" for the top row.
+
+    It ends at round numbers, and so stays as it is for most snapshots that come later.
+    """
+    strongest = max((float(look.max()) for one in answers for look in _dense(one).values()), default=1.0)
+    found: Scales = {"looks": [0.0, strongest]}
     for answer in answers:
         for title, (low, high) in answer.scales.items():
             before = found.get(title, [low, high])
             found[title] = [min(before[0], low), max(before[1], high)]
-    return found
+    return {title: calm(low, high) for title, (low, high) in found.items()}
 
 
 def draw(answer: MapGrid, *, dark: bool, fixed: Scales | None = None) -> go.Figure:

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from textwrap import wrap
 
 import numpy
 import plotly.graph_objects as go
 
 from app import theme
-from app.charts.scales import diverging
+from app.charts.scales import diverging, round_out
 from kdcore.answers.matrix import Matrix
 
 ANSWER = Matrix
+
+ABOVE, BELOW = 52, 60
+"""Margins in pixels."""
+LETTER = 8
+"""Pixels of a letter beside a colour bar, at most on average."""
 
 Scales = dict[str, list[float]]
 
@@ -24,9 +30,8 @@ def scales(answers: Sequence[Matrix]) -> Scales:
             low, high = answer.low, answer.high
             if title in answer.centre:
                 middle = answer.centre[title]
-                far = max(
-                    0.02, float(numpy.nanmax(numpy.abs(values - middle))), found.get(title, [0.0, middle])[1] - middle
-                )
+                reach = round_out(max(0.02, float(numpy.nanmax(numpy.abs(values - middle)))))
+                far = max(reach, found.get(title, [0.0, middle])[1] - middle)
                 low, high = middle - far, middle + far
             found[title] = [low, high]
     return found
@@ -41,6 +46,8 @@ def draw(answer: Matrix, *, dark: bool, fixed: Scales | None = None) -> go.Figur
     narrow = shared and count > 2
     space = 0.03 if narrow else 0.12 if shared else 0.2
     each = (1 - space * (count - 1)) / count
+    height = 150 + (74 if answer.spread else 48) * min(8, max(2, len(answer.rows)))
+    room = max(8, (height - ABOVE - BELOW) // LETTER)
     texts = []
     for number, (title, values) in enumerate(answer.panels.items()):
         suffix = "" if number == 0 else str(number + 1)
@@ -76,7 +83,8 @@ def draw(answer: Matrix, *, dark: bool, fixed: Scales | None = None) -> go.Figur
             }
         )
         even = f"; even share {answer.centre[title]:.2f}" if title in answer.centre else ""
-        mean = f"<br>(mean{even})" if even or spread is not None else ""
+        lines = [answer.value_axis, *([f"(mean{even})"] if even or spread is not None else [])]
+        told = "<br>".join(part for line in lines for part in wrap(line, room))
         figure.add_trace(
             go.Heatmap(
                 x=answer.columns,
@@ -95,7 +103,7 @@ def draw(answer: Matrix, *, dark: bool, fixed: Scales | None = None) -> go.Figur
                 else theme.SEQUENTIAL,
                 showscale=number == count - 1 or not shared,
                 colorbar={
-                    "title": {"text": answer.value_axis + mean, "side": "right"},
+                    "title": {"text": told, "side": "right"},
                     "x": left + each + 0.01,
                     "thickness": 12,
                     "outlinewidth": 0,
@@ -121,8 +129,8 @@ def draw(answer: Matrix, *, dark: bool, fixed: Scales | None = None) -> go.Figur
             }
         )
     theme.dress(figure, dark=dark)
-    height = 150 + (74 if answer.spread else 48) * min(8, max(2, len(answer.rows)))
-    figure.update_layout(annotations=texts, margin={"l": 90, "r": 90, "t": 52, "b": 60}, height=height)
+    margin = {"l": 90, "r": 90, "t": ABOVE, "b": BELOW}
+    figure.update_layout(annotations=texts, margin=margin, height=height)
     return figure
 
 

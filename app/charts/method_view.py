@@ -13,7 +13,7 @@ from app import theme
 from app.charts.map_grid import GAP
 from app.charts.panels import NAMES, named
 from app.charts.pixels import address_of
-from app.charts.scales import diverging
+from app.charts.scales import calm, diverging, round_out
 from app.charts.sheet import Sheet
 from kdcore.answers.method_view import MethodView
 
@@ -40,7 +40,7 @@ def scales(answers: Sequence[MethodView]) -> Scales:
             apart = max(_ends(numpy.abs(values), about["kind"])[1] for values in differences)
             before = found.get(str(number), [low, high, 0.0])
             found[str(number)] = [min(low, before[0]), max(high, before[1]), max(apart, before[2], 1e-9)]
-    return found
+    return {number: [*calm(low, high), round_out(far)] for number, (low, high, far) in found.items()}
 
 
 def draw(answer: MethodView, *, dark: bool, fixed: Scales | None = None) -> go.Figure:

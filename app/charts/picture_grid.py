@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy
 import plotly.graph_objects as go
@@ -14,46 +14,60 @@ from kdcore.answers.picture_grid import PictureGrid
 ANSWER = PictureGrid
 
 ACROSS = 12
-"""Pictures in a row."""
-TALL = 1.28
-"""Height of a picture and its words, in widths."""
+"""Pictures in a row; of pictures that are wider than high, fewer."""
+WORDS, LINE = 0.38, 0.17
+"""Height of the words below a picture and of each further line of them, in widths of a picture of a full row."""
 PIXELS = 64
 """Of a picture's longer side at least, so that small pictures keep hard edges."""
 
 
 def draw(answer: PictureGrid, *, dark: bool) -> go.Figure:
     """A row after the other, as they come."""
-    count = len(answer.pictures)
-    across = min(ACROSS, max(1, count))
+    sure = list(zip(answer.names, answer.shares, strict=True))
+    return pictured(
+        answer.pictures,
+        words=[f"{name} · {100 * float(share):.0f} %" for name, share in sure],
+        told=[f"{answer.names_say}: {name}<br>{answer.shares_say}: {percent(float(share))}" for name, share in sure],
+        foot=f"Under each picture: {answer.names_say} · {answer.shares_say}", dark=dark,
+    )  # fmt: skip
+
+
+def pictured(
+    pictures: numpy.ndarray, *, words: Sequence[str], told: Sequence[str], foot: str, dark: bool, lines: int = 1
+) -> go.Figure:
+    """(K, h, w, 1 or 3) uint8 in rows, so many lines of words under each, more when pointed at, and a foot."""
+    count = len(pictures)
+    large = _enlarged(pictures)
+    height, width = large.shape[1:3]
+    across = min(max(1, round(ACROSS * min(1.0, 1.1 * height / width))), max(1, count))
+    high = 0.9 * height / width
+    tall = high + (WORDS + (lines - 1) * LINE) * across / ACROSS  # letters stay as high where pictures are larger
     down = max(1, -(-count // across))
     figure = go.Figure(go.Image(
-        source=address_of(_sheet(answer.pictures, across, dark=dark)), hoverinfo="skip", x0=0, y0=0,
+        source=address_of(_sheet(large, across, tall, dark=dark)), hoverinfo="skip", x0=0, y0=0,
     ))  # fmt: skip
-    side = _enlarged(answer.pictures).shape[1] if count else PIXELS
-    step = side / 0.9
+    step = width / 0.9
     figure.add_trace(go.Scatter(
         x=[(place % across + 0.45) * step for place in range(count)],
-        y=[(place // across * TALL + 0.45) * step for place in range(count)],
+        y=[(place // across * tall + high / 2) * step for place in range(count)],
         mode="markers", marker={"opacity": 0.0, "size": 30}, showlegend=False,
-        hovertemplate="%{text}<extra></extra>",
-        text=[f"{answer.names_say}: {name}<br>{answer.shares_say}: {percent(float(share))}"
-              for name, share in zip(answer.names, answer.shares, strict=True)],
+        hovertemplate="%{text}<extra></extra>", text=list(told),
     ))  # fmt: skip
-    for place, (name, share) in enumerate(zip(answer.names, answer.shares, strict=True)):
+    for place, text in enumerate(words):
         figure.add_annotation(
-            x=(place % across + 0.45) * step, y=(place // across * TALL + 0.92) * step, yanchor="top", showarrow=False,
-            text=f"{name} · {100 * float(share):.0f} %", font={"size": 11},
+            x=(place % across + 0.45) * step, y=(place // across * tall + high + 0.02) * step, yanchor="top",
+            showarrow=False, text=text, font={"size": 11},
         )  # fmt: skip
     dress(figure, dark=dark)
     figure.update_layout(
-        margin={"l": 4, "r": 4, "t": 4, "b": 34}, meta={"aspect": down * TALL / across}, hovermode="closest",
+        margin={"l": 4, "r": 4, "t": 4, "b": 34}, meta={"aspect": down * tall / across}, hovermode="closest",
     )  # fmt: skip
     figure.add_annotation(
         x=0, y=0, xref="paper", yref="paper", yanchor="top", xanchor="left", yshift=-8, showarrow=False,
-        text=f"Under each picture: {answer.names_say} · {answer.shares_say}", font={"size": 12},
+        text=foot, font={"size": 12},
     )  # fmt: skip
     figure.update_xaxes(visible=False, range=[-0.05 * step, across * step], constrain="domain")
-    figure.update_yaxes(visible=False, range=[down * TALL * step, -0.05 * step], scaleanchor="x", constrain="domain")
+    figure.update_yaxes(visible=False, range=[down * tall * step, -0.05 * step], scaleanchor="x", constrain="domain")
     return figure
 
 
@@ -65,28 +79,22 @@ def rows(answer: PictureGrid) -> Iterator[tuple[object, ...]]:
 
 
 def _enlarged(pictures: numpy.ndarray) -> numpy.ndarray:
-    """(K, side, side, 3) uint8: square, at least so many pixels wide, with hard edges."""
+    """(K, height, width, 3) uint8: at least so many pixels on the longer side, with hard edges."""
+    if not len(pictures):
+        return numpy.zeros((0, PIXELS, PIXELS, 3), dtype=numpy.uint8)
     times = max(1, -(-PIXELS // max(pictures.shape[1:3])))
     found = pictures.repeat(times, axis=1).repeat(times, axis=2)
-    found = found.repeat(3, axis=3) if found.shape[3] == 1 else found
-    side = max(found.shape[1:3])
-    square = numpy.zeros((len(found), side, side, 3), dtype=numpy.uint8)
-    square[:, : found.shape[1], : found.shape[2]] = found
-    return square
+    return found.repeat(3, axis=3) if found.shape[3] == 1 else found
 
 
-def _sheet(pictures: numpy.ndarray, across: int, *, dark: bool) -> numpy.ndarray:
+def _sheet(large: numpy.ndarray, across: int, tall: float, *, dark: bool) -> numpy.ndarray:
     """All pictures on one, in the page's own colour where none lies."""
-    if not len(pictures):
-        return numpy.full((PIXELS, PIXELS, 3), 20 if dark else 255, dtype=numpy.uint8)
-    large = _enlarged(pictures)
-    side = large.shape[1]
-    step = side / 0.9
-    down = -(-len(large) // across)
-    height, width = round(down * TALL * step), round(across * step)
-    sheet = numpy.empty((height, width, 3), dtype=numpy.uint8)
+    high, wide = large.shape[1:3]
+    step = wide / 0.9
+    down = max(1, -(-len(large) // across))
+    sheet = numpy.empty((round(down * tall * step), round(across * step), 3), dtype=numpy.uint8)
     sheet[:] = (20, 23, 26) if dark else (255, 255, 255)
     for number, picture in enumerate(large):
-        top, left = round(number // across * TALL * step), round(number % across * step)
-        sheet[top : top + side, left : left + side] = picture
+        top, left = round(number // across * tall * step), round(number % across * step)
+        sheet[top : top + high, left : left + wide] = picture
     return sheet

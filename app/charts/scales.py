@@ -2,7 +2,32 @@
 
 from __future__ import annotations
 
+import math
+
 Scale = list[list[object]]
+STEPS = (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0)
+"""Round numbers, times a power of ten."""
+
+
+def calm(low: float, high: float) -> list[float]:
+    """A colour range that holds [low, high] and ends at quarters of a round width.
+
+    While a run goes on, each snapshot may reach a little further than those before; were its own reach the end, all
+    pictures of a film would change their colours with it.
+    """
+    quarter = round_out(high - low) / 4
+    if quarter <= 0.0:
+        return [low, high]
+    ends = math.floor(low / quarter + 1e-5), math.ceil(high / quarter - 1e-5)
+    return [float(f"{end * quarter:.6g}") for end in ends]
+
+
+def round_out(far: float) -> float:
+    """The next of few round numbers that is at least so large; 0 for nothing."""
+    if far <= 0.0 or not math.isfinite(far):
+        return 0.0
+    power = 10.0 ** math.floor(math.log10(far))
+    return next((step for step in STEPS if step * power >= far * (1 - 1e-6)), STEPS[-1]) * power
 
 
 def diverging(*, dark: bool, low: float = -1.0, high: float = 1.0, centre: float = 0.0) -> Scale:

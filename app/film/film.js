@@ -54,11 +54,13 @@ function build(parent) {
   const lensBar = element("div", { class: "bar lens-bar" }, lensName, degrees, lens);
   lensBar.hidden = true;
   const coming = element("i");
+  const near = element("div", { class: "near", role: "img" });
+  near.hidden = true;
   const line = element("div", { class: "coming", role: "progressbar", "aria-label": "Epochs computed" }, coming);
   const chart = element("div", { class: "chart wait", role: "img" }, "The picture is being drawn …");
   const over = element("div", { class: "stills" });
   const root = element("div", { class: "kdlab-film", role: "group", "aria-label": "Film over the epochs" },
-    says, element("div", { class: "bar" }, play, slider, where, element("span", { class: "group" }, png, svg)), lensBar, line,
+    says, element("div", { class: "bar" }, play, slider, where, element("span", { class: "group" }, png, svg)), lensBar, line, near,
     element("div", { class: "picture" }, chart, over));
   parent.append(root);
 
@@ -129,9 +131,41 @@ function build(parent) {
     },
   });
 
+  // How near the networks are to the teacher, who stands at the right end: a strip that moves with the film.
+  function tellNearness(film, frame) {
+    near.hidden = !film.near || !frame.near;
+    if (near.hidden) { near.dataset.made = ""; return; }
+    const { of, networks } = film.near;
+    const made = JSON.stringify(film.near);
+    if (near.dataset.made !== made) {
+      near.dataset.made = made;
+      near.replaceChildren(element("span", { class: "of" }, element("b", {}, "How near to the teacher"), ` ${of}`), element("div", { class: "track" }));
+      for (const [part, [name, colour]] of Object.entries(networks)) {
+        const dot = element("span", { class: `dot ${part}`, style: `--part: ${colour}` }, element("span", { class: "name" }, name));
+        near.lastChild.append(dot);
+      }
+    }
+    const said = [];
+    for (const dot of near.querySelectorAll(".dot")) {
+      const part = dot.classList[1];
+      const share = part === "teacher" ? 1 : frame.near[part];
+      dot.hidden = share === undefined;
+      if (dot.hidden) continue;
+      dot.style.left = `${100 * share}%`;
+      dot.dataset.near = String(share);
+      dot.classList.toggle("early", share < 0.12);
+      if (part === "teacher") continue;
+      const percent = share < 1 && share > 0.994 ? (Math.floor(1000 * share) / 10).toFixed(1) : Math.round(100 * share);
+      dot.firstChild.textContent = `${networks[part][0]} ${percent} %`;
+      said.push(dot.firstChild.textContent);
+    }
+    near.setAttribute("aria-label", `How near to the teacher (${of}): ${said.join(", ")}`);
+  }
+
   function tell() {
     const { film, done, total } = view.data;
     const frame = film.frames[view.at];
+    tellNearness(film, frame);
     says.textContent = frame.says;
     slider.max = film.frames.length - 1;
     slider.value = view.at;

@@ -8,7 +8,7 @@ For tests in a browser: `#kdlab-live` (its data-updates counts drawings, data-po
 Zoom of the accuracy panel (axes x2, y2) is kept for the life of the run, that of the losses (x, y) within a phase.
 """
 
-from app.live.component import live_chart, live_figure, publish_plotly, warm_up
+from app.live.component import live_chart, live_figure, warm_up
 from app.live.series import live_data, role_name
 
-__all__ = ["live_chart", "live_data", "live_figure", "publish_plotly", "role_name", "warm_up"]
+__all__ = ["live_chart", "live_data", "live_figure", "role_name", "warm_up"]

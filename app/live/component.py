@@ -1,20 +1,19 @@
-"""Registers the live component once, and puts plotly.js where the page loads it from."""
+"""Registers the live component once, and says where the page loads plotly.js from."""
 
 from __future__ import annotations
 
 import hashlib
-import os
-import shutil
 from pathlib import Path
 from typing import Any
 
-import plotly
 import plotly.graph_objects as go
 import streamlit as st
 
 HERE = Path(__file__).resolve().parent
-STATIC = HERE.parent / "static"
-ADDRESS = f"app/static/plotly.min.js?v={plotly.__version__}"
+LIBRARY = HERE.parent / "static" / "plotly-cartesian.min.js"
+"""plotly.js 4.1.1 with the kinds of traces that lie in a plane, as npm's plotly.js-cartesian-dist-min has it. To run
+the whole library, which the package plotly brings along, takes a browser three times as long."""
+ADDRESS = f"app/static/{LIBRARY.name}?v=4.1.1"
 
 
 def _script(*names: str) -> str:
@@ -31,22 +30,6 @@ _small = st.components.v2.component(
     "kdlab_small", js=_script("plotly.js", "small.js"), css=".kdlab-small { width: 100%; min-height: 12rem; }",
     isolate_styles=False,
 )  # fmt: skip
-
-
-def publish_plotly() -> Path:
-    """Copies the installed plotly's script to app/static, unless this very one is there. Gives back where it is.
-
-    Raises OSError if the folder cannot be written.
-    """
-    source = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
-    target = STATIC / "plotly.min.js"
-    if target.exists() and target.stat().st_size == source.stat().st_size:
-        return target
-    STATIC.mkdir(exist_ok=True)
-    part = target.with_suffix(f".{os.getpid()}.part")
-    shutil.copyfile(source, part)
-    os.replace(part, target)
-    return target
 
 
 def warm_up() -> None:

@@ -7,6 +7,7 @@ import streamlit as st
 from app import state
 from app.charts import gradients as chart
 from app.live import live_figure, role_name
+from app.live.series import term_name
 from app.views.knobs import plain
 from app.views.moment import as_csv
 from kdcore.history import History, PhaseTrace
@@ -37,10 +38,10 @@ def gradients(run: Run, phase: PhaseTrace, history: History, *, key: str) -> Non
             "Learner", learners, format_func=lambda one: role_name(one, history), default=learner, required=True,
             key=f"{key}.learner.{phase.number}", label_visibility="collapsed",
         ) or learner  # fmt: skip
-    for term in chart.broken(phase, learner):
+    for term in [one for one in chart.broken(phase, learner) if not trains_parts(one)]:
         st.error(
-            f"**{plain(term)} is broken here**: it gives the {plain(role_name(learner, history))} no gradient, so it "
-            "teaches nothing. Match other layers, or take it out.",
+            f"**{plain(term_name(term))} is broken here**: it gives the {plain(role_name(learner, history))} no "
+            "gradient, so it teaches nothing. Match other layers, or take it out.",
             icon=":material/heart_broken:",
         )
     says = chart.says(phase, learner, history)
@@ -59,6 +60,13 @@ def gradients(run: Run, phase: PhaseTrace, history: History, *, key: str) -> Non
             )
         else:
             st.caption("A cosine needs labels and a teacher in the same loss; this learner has only one of them.")
+
+
+def trains_parts(term: str) -> bool:
+    """Whether only the method's own parts learn by a term such as "crd.teacher", and the learner is not meant to."""
+    part, _, name = term.rpartition(": ")[2].partition(".")
+    card = state.catalog().folders["methods"].get(part.split(" ")[0])
+    return card is not None and name in (card.facts["own_terms"] or ())
 
 
 def table(phase: PhaseTrace, learner: str) -> str:

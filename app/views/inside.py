@@ -140,15 +140,21 @@ def phase_choice(history: History) -> int | None:
     return number
 
 
-def picture_choice(history: History, *, into: Any) -> int:
-    """Which validation picture, counted from 0: the same for all panels, "picture" in the address."""
+def picture_choice(history: History, *, into: Any, without: str = "") -> int:
+    """Which validation picture, counted from 0: the same for all panels, "picture" in the address.
+
+    Where no picture is shown, `without` says why: the control stands there, out of use, with that reason.
+    """
     count = int(history.started.data.get("validation", 1)) if history.started else 1
     number = chosen.number("picture", "validation pictures", count)
     key = state.choice_key("picture", str(count))
     into.number_input(
         "Picture", 0, max(0, count - 1), number or 0, key=key, on_change=state.take, args=("picture", key),
-        help=f"One of the {count:,} validation pictures, which no network has learned from.",
+        help=without or f"One of the {count:,} validation pictures, which no network has learned from.",
+        disabled=bool(without),
     )  # fmt: skip
+    if without:
+        into.caption(without)
     chosen.complaint("picture")
     return number or 0
 
@@ -215,10 +221,15 @@ def layers_of(history: History, phase: PhaseTrace) -> dict[str, tuple[str, list[
     }
 
 
+def flat(layer: dict[str, Any]) -> bool:
+    """Whether a layer has neurons without a place in the picture, and so no maps."""
+    return list(layer["shape"][1:]) in ([], [1, 1])
+
+
 def layer_name(layer: dict[str, Any]) -> str:
     """ "stage 2 · 16 channels of 4×4"."""
     channels, *plane = layer["shape"]
-    if list(plane) in ([], [1, 1]):
+    if flat(layer):
         return f"{layer['name']} · {channels} neurons"
     return f"{layer['name']} · {channels} channels of {plane[0]}×{plane[1]}"
 

@@ -17,7 +17,9 @@ import streamlit as st
 from app import state
 from app.chart import chart_of
 from app.charts import film
+from app.charts.panels import NAMES
 from app.film import play
+from app.theme import COLOURS
 from app.views import chosen as choices
 from kdcore.answer import Answer
 from kdcore.events import Snapshot
@@ -72,7 +74,8 @@ def scrubber(
     phase = history_phase()
     choices.epoch(phase)
     choices.complaint("epoch")
-    missing = _missing(asked, thinned(phase.snapshots)) and not refused
+    stopped = state.kept(f"{key}.stopped") == asked
+    missing = _missing(asked, thinned(phase.snapshots)) and not refused and not stopped
     every = SOON if missing else LATER if going else None
     st.fragment(_film, run_every=every)(
         asked,
@@ -96,9 +99,10 @@ def _film(
     phase = history_phase()
     wanted = thinned(phase.snapshots)
     refused = ""
+    stopped = state.kept(f"{key}.stopped") == asked
     until = time.monotonic() + (PATIENCE if len(_missing(asked, wanted)) < len(wanted) else 0.0)
     first = choices.nearest(wanted, choices.epoch(phase)) if wanted else None
-    for snapshot in _order(_missing(asked, wanted), first=first):
+    for snapshot in _order([] if stopped else _missing(asked, wanted), first=first):
         try:
             _answer(asked, snapshot.name)
             _KNOWN.add((asked, snapshot.name))
@@ -107,7 +111,8 @@ def _film(
             break
         if time.monotonic() >= until:
             break
-    over = bool(refused) or not _missing(asked, wanted)
+    left = _missing(asked, wanted)
+    over = bool(refused) or stopped or not left
     if refused:
         state.keep(f"{key}.refused", asked)
         st.info(refused, icon=":material/info:")
@@ -119,8 +124,23 @@ def _film(
         )  # fmt: skip
     elif not refused:
         st.info("The first snapshot is being written.", icon=":material/info:")
+    if there and not refused:
+        _stop(asked, left, stopped=stopped, key=key)
     if watched and over:
         st.rerun()  # once: the next script run sees nothing missing and sets no quick timer
+
+
+def _stop(asked: Question, left: Sequence[Snapshot], *, stopped: bool, key: str) -> None:
+    """A button that ends the asking for epochs that are not there yet, or takes it up again."""
+    if stopped and left:
+        if st.button(f"Compute the other {len(left)} epochs", key=f"{key}.on", icon=":material/play_arrow:"):
+            state.keep(f"{key}.stopped", None)
+            st.rerun()
+    elif len(left) > 1:
+        st.button(
+            "Stop computing", key=f"{key}.stop", icon=":material/stop:", on_click=state.keep,
+            args=(f"{key}.stopped", asked),
+        )  # fmt: skip
 
 
 def _draw(
@@ -146,10 +166,14 @@ def _draw(
         marks = chart_of(answers[-1]).marks(answers[-1], marked)
         packed, stamp = {**packed, "layout": {**packed["layout"], **marks}}, f"{stamp} {marked}"
     says = [answer.says + (f" {also(answer)}" if also else "") for answer in answers]
-    frames = [{**frame, "says": said} for frame, said in zip(packed["frames"], says, strict=True)]
+    frames = [
+        {**frame, "says": said, "near": {part: min(max(share, 0.0), 1.0) for part, share in answer.nearness.items()}}
+        for frame, said, answer in zip(packed["frames"], says, answers, strict=True)
+    ]
     told = play(
-        {**packed, "frames": frames}, about=f"{asked.run} {phase.number} {asked.probe}", stamp=stamp, done=len(there),
-        total=total, at=_turned(phase), key=key, cells=chosen is not None, brush=brushed is not None,
+        {**packed, "frames": frames, "near": nearness(answers[-1])},
+        about=f"{asked.run} {phase.number} {asked.probe}", stamp=stamp, done=len(there), total=total,
+        at=_turned(phase), key=key, cells=chosen is not None, brush=brushed is not None,
         standing=() if standing is None else standing(answers[-1]),
     )  # fmt: skip
     if told.moved:
@@ -167,6 +191,14 @@ def _draw(
         "CSV of all epochs", data=lambda: table(there, answers), file_name=f"kdlab-{asked.probe}-{asked.run}.csv",
         mime="text/csv", on_click="ignore", key=f"{key}.csv", icon=":material/download:", type="tertiary",
     )  # fmt: skip
+
+
+def nearness(answer: Answer) -> dict[str, Any] | None:
+    """What the strip above a picture says: how near the networks are to the teacher; None where that is no question."""
+    if not answer.nearness:
+        return None
+    parts = ["teacher", *answer.nearness]
+    return {"of": answer.nearness_of, "networks": {part: [NAMES[part], COLOURS[part]] for part in parts}}
 
 
 def _turned(phase: PhaseTrace) -> tuple[int, float | None]:

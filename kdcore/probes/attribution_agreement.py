@@ -41,11 +41,11 @@ class AttributionAgreement(Probe):
             raise ProbeError("points in a plane have no places that could speak for a class; pictures have")
         who = sides(revived)
         macs = max(1, work_of_all(who, data.validation.images))
-        # Four times what one picture may cost: large networks explain fewer pictures, and more coarsely.
-        affordable = int(4 * MACS / (macs * (3 * FEWEST + PLACES)))
+        # Twice what one picture may cost: large networks explain fewer pictures, and more coarsely.
+        affordable = int(2 * MACS / (macs * (3 * FEWEST + PLACES)))
         split = data.validation
         count = min(self.inputs, max(4, affordable), len(split))
-        steps = int(min(FINEST, max(FEWEST, (4 * MACS / (macs * max(1, count)) - PLACES) / 3)))
+        steps = int(min(FINEST, max(FEWEST, (2 * MACS / (macs * max(1, count)) - PLACES) / 3)))
         if count < 4:
             raise ProbeError(f"{count} validation pictures are too few for a mean; 4 or more are needed")
         eyes = dict.fromkeys(who.views(), split.images)
@@ -81,6 +81,8 @@ class AttributionAgreement(Probe):
         return Bars(
             title="How much the places that speak for the teacher's answer are the same (mean cosine)",
             says=f"{says} ({methods[0]}, {count} validation pictures; {OTHER}: {percent(series[OTHER][0])}).",
+            nearness={part: max(0.0, float(series[name][0])) for part, name in NAMES.items() if name in series},
+            nearness_of=f"places that speak for the answer, by {methods[0]}",
             series=series,
             categories=methods,
             category_axis="method of attribution",

@@ -83,6 +83,8 @@ class Boundaries(Probe):
         return Plane(
             title=f"{title} and zero lines, layers {why}",
             says=said + ".",
+            nearness=others(signs_mean or agreement),
+            nearness_of="neurons switched alike over the plane" if signs_mean else "test points decided alike",
             x=x.numpy(),
             y=y.numpy(),
             decisions=drawn.decisions,
@@ -98,6 +100,11 @@ class Boundaries(Probe):
             signs=drawn.signs,
             signs_mean=signs_mean,
         )
+
+
+def others(means: dict[str, float]) -> dict[str, float]:
+    """Without the teacher, which is as near to itself as can be."""
+    return {part: value for part, value in means.items() if part != "teacher"}
 
 
 def says_of_signs(means: dict[str, float]) -> str:

@@ -75,6 +75,8 @@ class BoundaryDistance(Probe):
         return Distances(
             title=f"How far from the boundary, and on which side ({layers}; {ways(stand_ins)})",
             says=f"{says} ({count // 2:,} validation inputs).",
+            nearness={part: 1.0 - wrong[part] for part in ("student", "baseline") if part in wrong},
+            nearness_of="neurons on the teacher's side of their boundary",
             edges=edges.numpy(),
             shares=shares,
             wrong=wrong,

@@ -80,6 +80,8 @@ class ChannelPartners(Probe):
         return Answered(
             title=f"Who is whose partner in {layer} ({why})",
             says=_sentence(links, shares, names["teacher"].split(",")[0]),
+            nearness={part: float(found.mean()) for part, found in shares.items()},
+            nearness_of="variance of the teacher's channels that can be read off theirs",
             layers=names,
             links={part: numpy.array(found, dtype=numpy.float32) for part, found in links.items()},
             shown=shown,

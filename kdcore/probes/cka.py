@@ -68,6 +68,10 @@ class Cka(Probe):
         return Matrix(
             title=f"{_upper(measures)} of layers ({count:,} validation inputs, {'; '.join(says)})",
             says=_sentence(found, names),
+            nearness={
+                part: max(0.0, float(next(iter(found.values()))[part][-1, -1])) for part in wanted if part != "teacher"
+            },
+            nearness_of=f"{next(iter(found))} of the last layers",
             panels={
                 f"{NAMES[part]} × teacher" if alone else f"{_upper(name)}: {NAMES[part].lower()} × teacher": values[
                     part

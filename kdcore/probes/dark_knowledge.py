@@ -72,6 +72,8 @@ class DarkKnowledge(Probe):
         return Answered(
             title="Which classes look alike, and to whom",
             says=_sentence(alike),
+            nearness={part: max(0.0, found[USUAL]) for part, found in alike.items()},
+            nearness_of=f"correlation of the likenesses at T = {TEMPERATURES[USUAL]:g}",
             temperatures=list(TEMPERATURES),
             class_names=names,
             similarity={part: found[:, kept][:, :, kept].float().numpy() for part, found in means.items()},

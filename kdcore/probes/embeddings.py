@@ -55,6 +55,8 @@ class Embeddings(Probe):
         return Embedding(
             title="How each network arranges the same test inputs",
             says=_sentence(shared, len(split)),
+            nearness=shared,
+            nearness_of=f"nearest {NEIGHBOURS} neighbours that are the same",
             places={
                 part: (found if part == "teacher" else laid_over(places["teacher"], found)).float().numpy()
                 for part, found in places.items()

@@ -68,6 +68,8 @@ class FeatureMaps(Probe):
             title=f"What {names['student']} of the student and {names['teacher']} of the teacher see ({why})"
             + ("" if joined else "; without a learned connector their channels do not go together one by one"),
             says=_sentence(shares, names["teacher"]),
+            nearness=shares,
+            nearness_of="variance of the teacher's layer that can be read off theirs",
             picture=data.pixels(first.images)[0].permute(1, 2, 0).float().cpu().numpy(),
             picture_says=f"{what}; "
             + ", ".join(f"{NAMES[part].lower()} says {words[label]}" for part, label in said.items()),

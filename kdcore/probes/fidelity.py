@@ -55,6 +55,8 @@ class Fidelity(Probe):
         return Answered(
             title="Who answers as the teacher does",
             says=_sentence(same, int((~right).sum()), len(truth), kind),
+            nearness={part: values[0] for part, values in same.items()},
+            nearness_of=f"test {kind} answered alike",
             groups=[f"test {kind}", f"training {kind}", "test, teacher right", "test, teacher wrong"],
             counts=[len(truth), len(splits["training"]), int(right.sum()), int((~right).sum())],
             agreement={part: torch.tensor(values).numpy() for part, values in same.items()},

@@ -83,6 +83,12 @@ class LineRegions(Probe):
             title="Class probabilities and linear regions along a straight line"
             + (" between two validation pictures" if places else f" through the plane, {self.across}"),
             says=_says(regions, exact, smooth, changes),
+            nearness={
+                part: float((found.argmax(axis=1) == probabilities["teacher"].argmax(axis=1)).mean())
+                for part, found in probabilities.items()
+                if part != "teacher"
+            },
+            nearness_of="share of the line decided alike",
             at=at.numpy(),
             probabilities=probabilities,
             switches=switches,

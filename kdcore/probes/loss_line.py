@@ -49,7 +49,10 @@ class LossLine(Probe):
     points: int = knob(
         21, 5, 61, help="Places from one end to the other; a quarter more lies beyond each.", unit="places"
     )
-    inputs: int = knob(400, 20, 5000, help="Most validation and most training inputs looked at.", unit="inputs")
+    inputs: int = knob(
+        400, 20, 5000, unit="inputs",
+        help="Most validation and most training inputs looked at; large networks look at fewer.",
+    )  # fmt: skip
 
     def ask(self, revived: Revived) -> Answered:
         pair = twins(revived)
@@ -61,10 +64,11 @@ class LossLine(Probe):
         name, loss = LOSSES[self.loss]
         view = pair.student
         start, end = weights_of(pair.baseline), weights_of(view)
-        samples = {"validation": pair.validation(self.inputs), "training": pair.training(self.inputs)}
-        images = pair.statistics_from(self.inputs)
-        again = normalises(view) and self.batch_norm == "re-estimated"
         at = steps_along(self.points, beyond=BEYOND)
+        again = normalises(view) and self.batch_norm == "re-estimated"
+        inputs = pair.affordable(self.inputs, looks=(3 if again else 2) * len(at))
+        samples = {"validation": pair.validation(inputs), "training": pair.training(inputs)}
+        images = pair.statistics_from(inputs)
         on_line: dict[str, list[tuple[float, float]]] = {split: [] for split in samples}
 
         def look(weights: Weights) -> dict[str, tuple[float, float]]:

@@ -53,13 +53,17 @@ class LossPlane(Probe):
     grid: int = knob(
         13, 3, 51, help="Places along each side; an even number counts as the next odd one.", unit="places"
     )
-    inputs: int = knob(150, 20, 5000, help="Most validation inputs looked at.", unit="inputs")
+    inputs: int = knob(
+        150, 20, 5000, help="Most validation inputs looked at; large networks look at fewer.", unit="inputs"
+    )
 
     def ask(self, revived: Revived) -> Answered:
         pair = twins(revived)
         name, loss = LOSSES[self.loss]
-        sample, images = pair.validation(self.inputs), pair.statistics_from(self.inputs)
         half = self.grid // 2
+        looks = len(pair.views()) * ((2 * half + 1) ** 2 + 2 * RADII * DIRECTIONS)
+        inputs = pair.affordable(self.inputs, looks=looks)
+        sample, images = pair.validation(inputs), pair.statistics_from(inputs)
         at = [self.reach * place / half for place in range(-half, half + 1)]
         radii = [self.reach * (place + 1) / RADII for place in range(RADII)]
         radius = radii[RADII // 2 - 1]

@@ -93,6 +93,8 @@ class MethodView(Probe):
         return Answered(
             title=f"What {method.title} compares",
             says=_sentence(shown, apart, over=over, left_out="" if "baseline" in apart else _left_out(who, method)),
+            nearness={part: max(0.0, 1.0 - sum(found) / len(found)) for part, found in apart.items()},
+            nearness_of="1 − the distance, in lengths of what the teacher has",
             method=name,
             methods=titles,
             without=without,

@@ -70,6 +70,8 @@ class NeuronAgreement(Probe):
         return Neurons(
             title=f"Each of the teacher's neurons: how often it is switched the same way ({way}; layers {why})",
             says=f"{says} ({count // 2:,} validation inputs).",
+            nearness={part: value for part, value in every.items() if part != "teacher"},
+            nearness_of="the teacher's neurons that are switched alike",
             panels=panels,
             values=values,
             means=means,

@@ -14,7 +14,7 @@ from kdcore.chosen_pictures import as_pixels, choose_pictures, sides_images
 from kdcore.counterparts import counterparts
 from kdcore.planes import draw_plane
 from kdcore.probe import Probe, ProbeError, percent
-from kdcore.probes.boundaries import SHADES, says_of_signs, ways
+from kdcore.probes.boundaries import SHADES, others, says_of_signs, ways
 from kdcore.spec import knob
 
 if TYPE_CHECKING:
@@ -75,6 +75,8 @@ class PicturePlane(Probe):
         return Plane(
             title=f"{title} between three validation pictures, and zero lines of layers {why}",
             says=said + ".",
+            nearness=others(signs_mean or agreement),
+            nearness_of="neurons switched alike over the plane" if signs_mean else "share of the plane decided alike",
             x=x.astype(numpy.float32),
             y=y.astype(numpy.float32),
             decisions=drawn.decisions,

@@ -69,6 +69,8 @@ class SignAgreement(Probe):
         return Bars(
             title=f"Neurons switched as the teacher switches them ({way}; layers {why})",
             says=says + f" ({count:,} validation inputs).",
+            nearness={part: means[name] for part, name in NAMES.items() if part != "teacher" and name in means},
+            nearness_of="the teacher's neurons that are switched alike",
             series={name: numpy.array(values, dtype=numpy.float32) for name, values in series.items()},
             categories=[f"{names['student'][s]} ↔ {names['teacher'][t]}" for s, t in pairs],
             category_axis="layer of the student ↔ layer of the teacher",

@@ -62,8 +62,8 @@ class App:
             self.process.wait()
 
 
-def start_app(runs: Path) -> App:
-    """Starts `streamlit run app/main.py` on a free port and waits until it answers."""
+def start_app(runs: Path, *, script: str = "app/main.py") -> App:
+    """Starts `streamlit run` with the app, or another script, on a free port and waits until it answers."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]
@@ -74,7 +74,7 @@ def start_app(runs: Path) -> App:
             "-m",
             "streamlit",
             "run",
-            "app/main.py",
+            script,
             "--server.port",
             str(port),
             "--server.headless",

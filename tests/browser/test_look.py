@@ -208,6 +208,18 @@ def test_points_drawn_around_are_chosen_in_every_panel_and_show_their_pictures(
     page.keyboard.press("ArrowLeft")
     at_epoch(page, 3)
     assert page.evaluate(picked, 0) == rows, "the same points stand out at another epoch"
+    near = f"{FILM} .near .dot"
+    assert 0.0 <= float(page.locator(f"{near}.student").get_attribute("data-near")) <= 1.0
+    assert page.locator(f"{near}.teacher").get_attribute("data-near") == "1"
+    one = page.get_by_role("radio").filter(has_text="#").first
+    number = one.inner_text().strip().removeprefix("#")
+    one.click()
+    page.wait_for_url(f"**test={number}*", timeout=20_000)
+    page.get_by_role("radio", name="Dark knowledge").click()
+    page.wait_for_function(
+        f"() => [...document.querySelectorAll('input[type=number]')].some((one) => one.value === '{number}')",
+        timeout=60_000,
+    )
     quiet(page)
 
 

@@ -13,7 +13,7 @@ import pytest
 from app import theme
 from app.chart import charts
 from app.charts import bars, film, map_grid, matrix, plane
-from app.charts.scales import diverging
+from app.charts.scales import calm, diverging
 from kdcore.answer import kinds
 from kdcore.answers.bars import Bars
 from kdcore.answers.map_grid import MapGrid
@@ -113,6 +113,22 @@ def test_a_film_has_one_colour_range_for_all_its_frames() -> None:
     assert (trace.zmin, trace.zmax) == (0.0, 5.0)
     wide = matrix.scales([a_matrix(0.1), a_matrix(0.3)])["SemCKD: each row adds up to 1"]
     assert wide == pytest.approx([0.2, 0.8], abs=1e-6)
+
+
+def test_colours_stay_as_they_are_while_a_film_grows_a_little() -> None:
+    before = map_grid.scales([a_grid(3.1)])
+    assert map_grid.scales([a_grid(3.1), a_grid(3.9)]) == before, "the next snapshot reaches a little further"
+    assert map_grid.scales([a_grid(3.1), a_grid(4.2)])["Teacher"][1] > before["Teacher"][1], "nothing is cut off"
+    kept = matrix.scales([a_matrix(0.11)])
+    assert matrix.scales([a_matrix(0.11), a_matrix(0.14)]) == kept
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.0, 3.2), (-0.3, 3.2), (0.9, 0.98), (-7.0, -2.0), (0.0, 1e-6), (2.0, 2.0)])
+def test_a_calm_range_holds_everything_and_is_at_most_twice_as_wide(low: float, high: float) -> None:
+    first, last = calm(low, high)
+    assert first <= low + 1e-9
+    assert last >= high - 1e-9
+    assert last - first <= 2.0 * (high - low) + 1e-12
 
 
 @pytest.mark.parametrize("dark", [False, True])

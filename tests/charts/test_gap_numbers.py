@@ -104,7 +104,7 @@ def test_every_temperature_is_in_the_figure_and_starts_at_four() -> None:
     assert [step.label for step in slider.steps] == ["1", "4"]
     changes, layout = slider.steps[0].args
     assert changes["z"][0][0] == [None, 0.15, 0.05], "the diagonal is left out"
-    assert changes["zmax"][:2] == [0.3, 0.3]
+    assert changes["zmax"][:2] == pytest.approx([0.3, 0.3])
     assert changes["zmin"][:2] == [0.0, 0.0]
     assert changes["y"][2:] == [[0.8, 0.15, 0.05], [0.1, 0.8, 0.1]]
     assert "0.50 like the teacher's" in layout["annotations"][1]["text"]

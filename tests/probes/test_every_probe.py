@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 from collections.abc import Callable
 from dataclasses import fields
 
@@ -64,6 +66,43 @@ def test_answers_as_it_promises_and_the_same_again(key: str, revived: Callable[.
         if not name.startswith("lines/"):  # a NaN row ends each line
             assert numpy.isfinite(values).all(), name
         numpy.testing.assert_array_equal(values, again[name])
+
+
+@pytest.mark.parametrize("key", sorted(PROBES))
+def test_nearness_is_a_share_of_student_and_student_alone(key: str, revived: Callable[..., Revived]) -> None:
+    answer = PROBES[key]().ask(revived(*FITS[key]))
+    assert answer.nearness.keys() <= {"student", "baseline"}
+    assert all(0.0 <= share <= 1.0 + 1e-6 for share in answer.nearness.values()), "finite, and a share"
+    assert bool(answer.nearness) == bool(answer.nearness_of)
+    if answer.nearness:
+        assert "student" in answer.nearness
+
+
+def test_a_teacher_is_as_near_to_itself_as_can_be(revived: Callable[..., Revived]) -> None:
+    moment = revived("pictures", "kd")
+    moment = dataclasses.replace(
+        moment,
+        networks={**moment.networks, "student": moment.networks["teacher"]},
+    )
+    for key in ("fidelity", "dark_knowledge", "embeddings", "line_regions"):
+        answer = PROBES[key]().ask(moment)
+        assert answer.nearness["student"] == pytest.approx(1.0, abs=1e-3), key
+        assert answer.nearness["baseline"] < answer.nearness["student"], key
+
+
+def test_an_answer_that_was_kept_before_there_was_nearness_can_still_be_read(
+    revived: Callable[..., Revived]
+) -> None:  # fmt: skip
+    kept = PROBES["fidelity"]().ask(revived("pictures", "kd")).to_bytes()
+    length = int.from_bytes(kept[:8], "little")
+    header = json.loads(kept[8 : 8 + length])
+    plain = json.loads(header["__metadata__"]["answer"])
+    del plain["nearness"], plain["nearness_of"]
+    header["__metadata__"]["answer"] = json.dumps(plain)
+    written = json.dumps(header).encode()
+    back = answer_from_bytes(len(written).to_bytes(8, "little") + written + kept[8 + length :])
+    assert back.says
+    assert back.nearness == {}
 
 
 @pytest.mark.parametrize("key", sorted(PROBES))

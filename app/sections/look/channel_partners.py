@@ -5,15 +5,17 @@ from __future__ import annotations
 import streamlit as st
 
 from app.section import Place, Section
-from app.views.inside import layer_choice, picture_choice, pictures, points
+from app.views.inside import flat, layer_choice, layers_of, picture_choice, pictures, points
 from app.views.scrubber import question, scrubber
 from kdcore.answer import Answer
 from kdcore.answers.channel_partners import ChannelPartners
 
 
 def draw(place: Place) -> None:
-    picture = 0 if points(place.history) else picture_choice(place.history, into=place.columns[0])
     student, teacher = layer_choice(place.history, place.phase(), into=place.columns[1:], key="partners")
+    picture = 0
+    if not points(place.history):
+        picture = picture_choice(place.history, into=place.columns[0], without=_flat(place, (student, teacher)))
     asked = question(
         place.run, "channel_partners", picture=picture, student_layer=student, teacher_layer=teacher
     )  # fmt: skip
@@ -24,6 +26,15 @@ def draw(place: Place) -> None:
         "Two networks never have the same channels by themselves: what the student alone reaches is what comes about "
         "without a teacher. It is shown as it was at the end of its training."
     )
+
+
+def _flat(place: Place, pair: tuple[int, int]) -> str:
+    """Why no picture is shown for this pair of layers, "" where one is."""
+    for layer, (side, (_, layers)) in zip(pair, layers_of(place.history, place.phase()).items(), strict=True):
+        looked_at = layers if layer < 0 else layers[layer : layer + 1]
+        if looked_at and all(flat(one) for one in looked_at):
+            return f"The {side}'s neurons have no place in a picture: their mean on each class is shown."
+    return ""
 
 
 def _said_of_maps(answer: Answer) -> str:

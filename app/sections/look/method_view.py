@@ -35,7 +35,12 @@ def draw(place: Place) -> None:
             "What it compares", list(names), format_func=names.__getitem__,
             key=f"look.compared.{method}.{len(found.parts)}",
         )  # fmt: skip
-    picture = 0 if points(place.history) else picture_choice(place.history, into=number)
+    picture = 0
+    if not points(place.history):
+        drawn = [about for about in found.drawn if chosen in (-1, about["part"])]
+        together = all(about["kind"] == "images" and "chosen" not in about["name"] for about in drawn)
+        many = "Many pictures are compared with one another here, not one." if drawn and together else ""
+        picture = picture_choice(place.history, into=number, without=many)
     asked = question(place.run, "method_view", method=method, part=chosen, picture=picture)
     scrubber(asked, place.phase, key="film-compared", going=place.going, also=_said_of_input)
     st.caption(
