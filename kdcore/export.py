@@ -13,6 +13,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from kdcore.catalog import NETWORKS
+from kdcore.dressing import as_built, dressed, made_by
 from kdcore.files import read_up_to, write_whole
 from kdcore.methods.simkd import WithTeacherHead
 from kdcore.network import Network
@@ -61,22 +62,23 @@ def export_student(run: Run, *, role: str = "student") -> dict[str, bytes]:
     revived = revive(run, holding[-1].name)
     network = revived.networks[role].deployed()
     base = network.base if isinstance(network, WithTeacherHead) else network
+    shape, classes = tuple(revived.data.shape), revived.data.classes
     key = next((key for key, kind in NETWORKS.items() if type(base) is kind), None)
-    if key is None:
-        raise ExportError(f"a student {type(base).title.lower()} cannot be exported: it is none of the plain networks")
-    settings = base.settings()
-    if "weights" in settings:
-        settings["weights"] = "none"  # they are in the file
+    built: dict[str, Any]
+    if key is not None and as_built(base, shape, classes):
+        built = {"network": {"is": key, **base.skeleton(base.settings())}}  # the weights are in the file
+    else:
+        built = {"made_by_scheme": made_by(run.recipe, role, revived.networks[role])}
     few_bits = quantised_in(revived.networks[role])
     state = network.state_dict() if few_bits is None else few_bits.settled()
     weights = {name: value.detach().cpu().contiguous().clone() for name, value in state.items()}
     card = {
         "format": FORMAT,
         "version": 1,
-        "network": {"is": key, **settings},
+        **built,
         **({"teacher_head": network.made} if isinstance(network, WithTeacherHead) else {}),
-        "shape": list(revived.data.shape),
-        "classes": revived.data.classes,
+        "shape": list(shape),
+        "classes": classes,
         "class_names": list(revived.data.class_names),
         "mean": revived.data.mean.flatten().tolist(),
         "std": revived.data.std.flatten().tolist(),
@@ -111,13 +113,16 @@ def load_student(folder: Path | str) -> Student:
     classes, names, shape = card["classes"], card["class_names"], card["shape"]
     if len(names) != classes:
         raise ExportError(f"{CARD} says {classes} classes and names {len(names)}")
-    picked = dict(card["network"])
     try:
-        network = pick(NETWORKS, str(picked.pop("is", "")), what="network")(**picked)
-        network.build(tuple(shape), classes)
+        if "made_by_scheme" in card:
+            network = dressed(card["made_by_scheme"], tuple(shape), classes)
+        else:
+            picked = dict(card["network"])
+            network = pick(NETWORKS, str(picked.pop("is", "")), what="network")(**picked)
+            network.build(tuple(shape), classes)
         if "teacher_head" in card:
             network = WithTeacherHead(network, **_head(card["teacher_head"]))
-    except (ValueError, RuntimeError) as error:
+    except (ValueError, RuntimeError, TypeError) as error:
         raise ExportError(f"{CARD}: the network cannot be built: {error}") from error
     try:
         weights = load((folder / WEIGHTS).read_bytes())
@@ -172,7 +177,8 @@ def _card(path: Path) -> dict[str, Any]:
         raise ExportError(f"{CARD}: shape={shape!r} is neither [c, h, w] nor [2]")
     if type(classes) is not int or not 2 <= classes <= MOST_CLASSES:
         raise ExportError(f"{CARD}: classes={classes!r} is not a whole number from 2 to {MOST_CLASSES:,}")
-    if not isinstance(card.get("network"), dict) or not isinstance(card.get("class_names"), list):
+    made = card.get("made_by_scheme", card.get("network"))
+    if not isinstance(made, dict) or not isinstance(card.get("class_names"), list):
         raise ExportError(f"{CARD} lacks network or class_names")
     for name in ("mean", "std"):
         values = card.get(name)

@@ -24,7 +24,8 @@ class FewBits(Scheme):
     bits: int = knob(4, 1, 8, help="Most bits of a weight; binary takes 1 of them, ternary 2.", unit="bits")
     quantiser: str = knob(
         "auto", choices=QUANTISERS,
-        help="uniform: equal steps. ternary: -a, 0, a. binary: -a, a. auto: binary at 1 bit, else uniform.",
+        help="uniform: equal steps up to the largest weight. learned: equal steps, their size is trained. "
+        "ternary: -a, 0, a. binary: -a, a. auto: binary at 1 bit, else uniform.",
     )  # fmt: skip
     ends: str = knob(
         "8 bits", choices=("8 bits", "as the rest"), help="First and last layer, which few bits hurt most."

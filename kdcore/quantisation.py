@@ -19,7 +19,7 @@ from kdcore.network import Network
 from kdcore.recipe import RecipeError
 from kdcore.vocabulary import Seen
 
-QUANTISERS = ("auto", "uniform", "ternary", "binary")
+QUANTISERS = ("auto", "uniform", "learned", "ternary", "binary")
 ENDS_BITS = 8
 """Bits of the first and last layer, which few bits hurt most."""
 Layers = nn.Conv2d | nn.Linear
@@ -43,17 +43,25 @@ class Codes:
 
 @dataclass(frozen=True)
 class Quantiser:
-    """uniform: symmetric, 2**bits - 1 levels; ternary: -a, 0, a; binary: -a, a. One scale for each output channel."""
+    """Equal steps, or -a, 0, a (ternary), or -a, a (binary). One scale for each output channel.
+
+    uniform: symmetric, 2**bits - 1 levels, the largest weight is the last one. learned: 2**bits levels, and the size of
+    the step is trained with the weights (Esser et al. 2020, https://arxiv.org/abs/1902.08153): with few bits a step
+    from the largest weight rounds most of the others to zero.
+    """
 
     kind: str
     bits: int
 
-    def codes(self, weight: Tensor) -> Codes:
-        """The nearest whole numbers, (outputs, …)."""
+    def codes(self, weight: Tensor, step: Tensor | None = None) -> Codes:
+        """The nearest whole numbers, (outputs, …), with these steps, (outputs,), where they are learned."""
         rows = weight.detach().flatten(1)
         shape = (-1, *([1] * (weight.ndim - 1)))
         size = rows.abs()
-        if self.kind == "binary":
+        if self.kind == "learned":
+            scale = first_step(weight, self.bits) if step is None else step.detach()
+            numbers = (rows / scale.unsqueeze(1)).clamp(*self._ends()).round()
+        elif self.kind == "binary":
             numbers = torch.where(rows >= 0, 1.0, -1.0)
             scale = size.mean(dim=1)
         elif self.kind == "ternary":
@@ -66,19 +74,34 @@ class Quantiser:
             numbers = (rows / scale.clamp(min=torch.finfo(rows.dtype).tiny).unsqueeze(1)).round().clamp(-most - 1, most)
         return Codes(numbers.to(torch.int8).view_as(weight), scale.view(shape), self.bits)
 
-    def straight(self, weight: Tensor) -> Tensor:
-        """The quantised weight, with the gradient of the weight itself."""
-        return weight + (self.codes(weight).values() - weight).detach()
+    def straight(self, weight: Tensor, step: Tensor | None = None) -> Tensor:
+        """The quantised weight, with the gradient of the weight itself; with a step, that of clipping and step too."""
+        if step is None:
+            return weight + (self.codes(weight).values() - weight).detach()
+        few = 1.0 / math.sqrt(weight[0].numel() * max(1, self._ends()[1]))  # as large as the weights' gradients
+        size = (step * few + (step - step * few).detach()).view(-1, *([1] * (weight.ndim - 1)))
+        place = (weight / size).clamp(*self._ends())
+        return (place + (place.round() - place).detach()) * size
+
+    def _ends(self) -> tuple[int, int]:
+        """The lowest and the highest whole number of a learned quantiser."""
+        return -(2 ** (self.bits - 1)), 2 ** (self.bits - 1) - 1
+
+
+def first_step(weight: Tensor, bits: int) -> Tensor:
+    """Where a learned step begins, (outputs,): twice the mean size over the root of the highest whole number."""
+    size = weight.detach().flatten(1).abs().mean(dim=1)
+    return (2.0 * size / math.sqrt(2 ** (bits - 1) - 1)).clamp(min=torch.finfo(weight.dtype).tiny)
 
 
 def chosen(kind: str, bits: int) -> Quantiser:
     """The quantiser for weights of at most so many bits. Raises RecipeError for pairs that cannot be."""
     if kind == "auto":
         kind = "binary" if bits == 1 else "uniform"
-    if kind == "uniform" and bits == 1:
+    if kind in ("uniform", "learned") and bits == 1:
         raise RecipeError(
             "scheme.bits",
-            "bits=1: symmetric uniform levels need 2 bits or more (with 1 only zero is left); the binary quantiser is "
+            f"bits=1: {kind} steps need 2 bits or more (with 1 nothing above zero is left); the binary quantiser is "
             "right for 1 bit, the ternary one for 2",
         )
     if kind == "ternary" and bits == 1:
@@ -101,6 +124,14 @@ class Quantised(Network):
             for place, name in enumerate(names)
         }
         """By the names of the base's weights."""
+        self.learned = [name for name, one in self.quantisers.items() if one.kind == "learned"]
+        """The weights whose steps are learned."""
+        weights = dict(base.named_parameters())
+        self.log_steps = nn.ParameterList(
+            nn.Parameter(first_step(weights[name], self.quantisers[name].bits).log()) for name in self.learned
+        )
+        """(outputs,) each. As logarithms, a rate of training means the same for large and small steps, and no step
+        can become negative."""
         if all(one is gentle for one in self.quantisers.values()):
             raise RecipeError(
                 "student",
@@ -112,9 +143,23 @@ class Quantised(Network):
         """Nothing: the base is built already."""
 
     def look(self, images: Tensor) -> Seen:
-        masters = dict(self.base.named_parameters())
-        weights = {f"base.{name}": one.straight(masters[name]) for name, one in self.quantisers.items()}
+        masters, steps = dict(self.base.named_parameters()), self.steps()
+        weights = {
+            f"base.{name}": one.straight(masters[name], steps.get(name)) for name, one in self.quantisers.items()
+        }
         return functional_call(_Look(self.base), weights, (images,))
+
+    def steps(self) -> dict[str, Tensor]:
+        """The learned steps, (outputs,), by the names of the base's weights."""
+        return {name: step.exp() for name, step in zip(self.learned, self.log_steps, strict=True)}
+
+    @torch.no_grad()
+    def starts_from(self, state: Mapping[str, Tensor]) -> None:
+        """Take over the base's float weights; learned steps begin anew from them."""
+        self.base.load_state_dict(state)
+        masters = dict(self.base.named_parameters())
+        for name, step in zip(self.learned, self.log_steps, strict=True):
+            step.copy_(first_step(masters[name], self.quantisers[name].bits).log())
 
     def deployed(self) -> Network:
         """The base, whose own weights are the float masters; `settled` gives what is deployed."""
@@ -122,8 +167,8 @@ class Quantised(Network):
 
     def codes(self) -> dict[str, Codes]:
         """The whole numbers of each quantised weight, by its name in the base."""
-        masters = dict(self.base.named_parameters())
-        return {name: one.codes(masters[name]) for name, one in self.quantisers.items()}
+        masters, steps = dict(self.base.named_parameters()), self.steps()
+        return {name: one.codes(masters[name], steps.get(name)) for name, one in self.quantisers.items()}
 
     def settled(self) -> dict[str, Tensor]:
         """The base's state with the weights that are deployed: whole numbers times scales."""

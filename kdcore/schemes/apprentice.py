@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-import torch
-
 from kdcore.few_bits import FewBits, sized
 from kdcore.network import Network
 from kdcore.quantisation import chosen, quantised_in
@@ -94,8 +92,7 @@ class Apprentice(FewBits):
             def begins() -> None:
                 network = quantised_in(cast["student"])
                 assert network is not None
-                with torch.no_grad():
-                    network.base.load_state_dict(cast["full precision"].state_dict())
+                network.starts_from(cast["full precision"].state_dict())
 
             yield Phase(
                 "student", "Its weights learn to live with few bits, under the teacher",

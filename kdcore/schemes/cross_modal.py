@@ -145,7 +145,7 @@ def _pairs(cast: Mapping[str, Network], data: Data) -> Gallery:
     teacher, student = logits_of(cast["teacher"], own).float(), logits_of(cast["student"], split.images).float()
     gap = F.kl_div(F.log_softmax(student, 1), F.log_softmax(teacher, 1), reduction="none", log_target=True).sum(dim=1)
     left, right = data.partner_pixels(own), data.pixels(split.images)
-    both = torch.cat([left, torch.ones_like(left[..., :1]), right], dim=3)
+    both = torch.cat([left, torch.full_like(left[..., :1], 0.45), right], dim=3)  # grey, in light and in dark
     both = both[:, : 3 if both.shape[1] == 3 else 1].mul(255).round().byte().permute(0, 2, 3, 1)
     alike = int((teacher.argmax(dim=1) == student.argmax(dim=1)).sum())
     return Gallery(

@@ -13,6 +13,7 @@ from kdcore.answer import Answer
 from kdcore.answers.bars import Bars
 from kdcore.attacks import Attacker, accuracy
 from kdcore.network import Network
+from kdcore.peers import spoken
 from kdcore.recipe import Pick
 from kdcore.response import at_least_float, label_mean, log_softened
 from kdcore.scheme import Between, Casting, Moment, Phase, Scheme, Turn, alone
@@ -56,9 +57,9 @@ class DefensiveDistillation(Scheme):
     example = {
         "data": {"is": "digits"},
         "student": {"is": "plain", "width": 8, "stage_count": 2},
-        "scheme": {"is": "defensive_distillation", "temperature": 20.0},
+        "scheme": {"is": "defensive_distillation", "temperature": 40.0},
         "methods": [],
-        "training": {"epochs": 20},
+        "training": {"epochs": 30},
     }
     temperature: float = knob(20.0, 1.0, 100.0, help="T, at which teacher and student are trained.")
     faster: float = knob(
@@ -169,7 +170,7 @@ class DefensiveDistillation(Scheme):
 
     def _against(self, name: str, found: dict[str, dict[str, list[float]]], strengths: list[float], count: int) -> Bars:
         middle = EPSILONS // 2
-        left = ", ".join(f"{role} {100 * values[name][middle]:.0f} %" for role, values in found.items())
+        left = ", ".join(f"{spoken(role)} {100 * values[name][middle]:.0f} %" for role, values in found.items())
         return Bars(
             title=f"Accuracy under {name}, by strength",
             says=f"Where {name} may change a pixel by {strengths[middle]:.3g}, it leaves right: {left}.",

@@ -1,12 +1,16 @@
-"""A stranger stops a run, has it go on, forks it, and sees parent and fork as one branching curve."""
+"""A stranger watches schemes of every kind to their own pictures; stops a run, has it go on, forks it."""
 
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable
 from urllib.parse import quote
 
+import pytest
+
+from kdcore.catalog import SCHEMES
 from kdcore.recipe import Recipe
 from kdcore.runs import Shelf
 
@@ -48,6 +52,51 @@ def start(app: App, visit: Callable[..., Visitor], recipe: Recipe):  # type: ign
     button.click(timeout=PATIENCE)
     page.wait_for_url("**/watch?run=*", timeout=PATIENCE)
     return page
+
+
+WATCHED = {
+    "dml": {"peers": 2},
+    "mean_teacher": {},
+    "ebkd": {},
+    "dafl": {},
+    "lwf": {"tasks": 2, "joint": False},
+}
+"""One scheme of each of five kinds (online, self, several teachers, data-free, incremental) -> its settings."""
+TINY = {"epochs": 2, "teacher_epochs": 2}
+LONG = 200_000
+"""Milliseconds until a run has ended: a busy machine takes long, and a test may take 300 s."""
+CURVES = """() => document.querySelector('#kdlab-live-chart').data
+    .filter((trace) => trace.y.filter((value) => value !== null && isFinite(value)).length > 1)
+    .map((trace) => trace.name)"""
+
+
+@pytest.mark.parametrize("key", list(WATCHED))
+def test_a_scheme_of_each_kind_is_started_from_a_link_and_watched_to_its_own_picture(
+    app: App, visit: Callable[..., Visitor], key: str
+) -> None:
+    made = {**Recipe().to_json(), **SCHEMES[key].example}
+    made["scheme"] = {**made["scheme"], "is": key, **WATCHED[key]}
+    made["training"] = {**made["training"], **TINY}
+    made["data"] = {**made["data"], "train_size": 300}
+    page = start(app, visit, Recipe.from_json(made))
+    page.wait_for_selector('#kdlab-live[data-state="over"]', state="attached", timeout=LONG)
+    settled(page)
+    run = Shelf(app.runs).run(page.url.partition("run=")[2][:16])
+    assert run.state() == "finished", run.history().failure
+    page.get_by_text(re.compile(r"Took .* on the")).wait_for(timeout=PATIENCE)
+    page.wait_for_selector(LINE, state="attached", timeout=PATIENCE)
+    history = run.history()
+    drawn = {name.partition(",")[0] for name in page.evaluate(CURVES)}  # one curve a phase: "student, phase 2"
+    assert "student" in drawn, "its curve has more than one point"
+    titles = list(history.phases[-1].shown)
+    assert titles, "the scheme has a picture of its own"
+    film = page.locator(".kdlab-film").first
+    page.wait_for_selector(".kdlab-film[data-drawn]", timeout=PATIENCE)
+    assert page.get_by_text("What this scheme does").count() == 1
+    assert page.get_by_text(titles[0], exact=True).count() >= 1
+    assert int(film.get_attribute("data-frames")) > 1
+    assert film.locator(".main-svg").first.bounding_box()["height"] > 100
+    sound(page)
 
 
 def test_a_fork_is_drawn_as_a_branch_and_a_stopped_run_goes_on(app: App, visit: Callable[..., Visitor]) -> None:

@@ -221,7 +221,7 @@ def test_collapse_is_named() -> None:
     data = set_stage(recipe("dafl")).data
     pictures = torch.randn(40, 1, 8, 8)
     even, one = torch.eye(10).repeat(4, 1) * 20.0, torch.eye(10)[3].repeat(40, 1) * 20.0
-    assert variety(pictures, even, data).startswith("The teacher's answers are as spread as 10.0 of 10")
+    assert variety(pictures, even, data).startswith("The teacher's answers are spread as if over 10.0 of 10")
     assert "has collapsed: 100 % of the teacher's answers are 3" in variety(pictures, one, data)
     assert "almost the same" in variety(pictures[:1].repeat(40, 1, 1, 1), even, data)
 
