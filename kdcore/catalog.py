@@ -23,7 +23,7 @@ _SCHEME_FACTS = (
 )  # fmt: skip
 _METHOD_FACTS = (
     "family", "formula", "paper", "provenance", "convention", "pitfalls", "weight", "rests", "matches", "prefers",
-    "reads", "needs_teacher",
+    "reads", "own_terms", "needs_teacher",
 )  # fmt: skip
 
 

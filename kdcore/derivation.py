@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from kdcore.inheritance import inherit, paired
 from kdcore.network import Network
 from kdcore.recipe import Pick
 from kdcore.spec import Spec
@@ -71,6 +72,23 @@ class Replacing(Derivation, ABC):
                 f"{type(network).title} has no layer that {type(self).title} could replace at these settings"
             )
         return derived
+
+
+class Inheriting(Derivation, ABC):
+    """A derivation whose student is a smaller network of the teacher's kind: some of its channels, some of its blocks.
+
+    A subclass says in `pick` how much smaller.
+    """
+
+    def inherit(self, teacher: Network, student: Network) -> None:
+        inherit(teacher, student)
+
+    def refuse(self, teacher: Network, student: Network) -> None:
+        inherit(teacher, copy.deepcopy(student))
+
+    def partners(self, teacher: Network, student: Network) -> dict[str, str]:
+        names = {name for name, _ in weighted(teacher)}
+        return {theirs: ours for theirs, ours in paired(teacher, student) if theirs in names}
 
 
 class Row(NamedTuple):

@@ -6,7 +6,10 @@ learn in the same step of an optimiser: each is still while the other learns.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import ClassVar
 
 import numpy
 import torch
@@ -14,10 +17,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
+from kdcore.answer import Answer
 from kdcore.answers.bars import Bars
 from kdcore.looking import frozen
 from kdcore.network import Network
-from kdcore.scheme import Between, Moment, Turn
+from kdcore.scheme import Between, Moment, Phase, Scheme, Turn, alone, distilled, taught_by_labels
+from kdcore.spec import knob
 from kdcore.vocabulary import Seen, Terms
 
 LOOKED_AT = 512
@@ -25,6 +30,64 @@ LOOKED_AT = 512
 NAME = "discriminator"
 Sees = Callable[[Seen], Tensor]
 """What of a network's Seen the discriminator is shown, (N, …)."""
+
+
+@dataclass(frozen=True)
+class Court:
+    """Who judges, and what it is shown of either network."""
+
+    judge: nn.Module
+    real: Sees
+    """Of the teacher."""
+    made: Sees
+    """Of the student."""
+    also: Mapping[str, nn.Module] = field(default_factory=dict)
+    """What learns with the student and stands between it and the judge."""
+
+
+class Adversarial(Scheme):
+    """A discriminator beside the recipe's methods; a subclass says what it is shown."""
+
+    kind = "adversarial"
+    shown: ClassVar[str]
+    """What it is shown, as a viewer should read it."""
+    example = {
+        "data": {"is": "digits", "label_noise": 0.6},
+        "teacher": {"is": "plain", "width": 32, "stage_count": 2},
+        "student": {"is": "plain", "width": 8, "stage_count": 2},
+        "methods": [{"is": "kd", "temperature": 2.0}],
+        "training": {"epochs": 30},
+    }
+    adversarial: float = knob(0.1, 0.0, 10.0, help="Weight of the student's adversarial term.")
+    judge_rate: float = knob(
+        0.1, 0.001, 10.0, help="The discriminator's learning rate, as a multiple of the student's.", scale="log"
+    )
+
+    @abstractmethod
+    def court(self, cast: Mapping[str, Network], between: Between) -> Court:
+        """The discriminator and what it is shown."""
+
+    def phases(self, cast: Mapping[str, Network], between: Between) -> Iterator[Phase]:
+        yield taught_by_labels(between)
+        if self.baseline:
+            yield alone(between)
+        court = self.court(cast, between)
+        # told_by even without the term: the discriminator reads the teacher's maps, not only its kept answers
+        learning = replace(distilled("student", "teacher", between), told_by=("teacher",))
+        if self.adversarial > 0:
+            learning = replace(
+                learning, own=passing(court.judge, court.made), weights={"adversarial": self.adversarial},
+                also=court.also,
+            )  # fmt: skip
+
+        def shows() -> Sequence[Answer]:
+            return [judged(court, cast, between, what=self.shown)]
+
+        judge = judging(court.judge, court.real, court.made, rate=self.judge_rate)
+        yield Phase(
+            "student", f"The student learns from the teacher, and its {self.shown} try to pass for the teacher's",
+            (judge, learning), shows=shows,
+        )  # fmt: skip
 
 
 class OfAnswers(nn.Module):
@@ -85,19 +148,16 @@ def passing(discriminator: nn.Module, made: Sees) -> Callable[[Moment], Terms]:
     return own
 
 
-def judged(
-    discriminator: nn.Module, cast: Mapping[str, Network], between: Between, real: Sees, made: Sees, *, what: str
-) -> Bars:
+def judged(court: Court, cast: Mapping[str, Network], between: Between, *, what: str) -> Bars:
     """How often the discriminator is right on validation pictures, about the teacher's and about the student's."""
-    images = {
-        "teacher": between.data().validation.partner, "student": None,
-    }  # fmt: skip
+    discriminator = court.judge
+    images = {"teacher": between.data().validation.partner, "student": None}
     plain = between.data().validation.images[:LOOKED_AT]
     right = {}
     waking = discriminator.training
     discriminator.eval()
     with torch.no_grad():
-        for role, sees in (("teacher", real), ("student", made)):
+        for role, sees in (("teacher", court.real), ("student", court.made)):
             network = cast[role]
             was = network.training
             network.eval()
@@ -112,9 +172,9 @@ def judged(
         says=f"The discriminator is right about {100 * mean:.0f} % of {len(plain)} held-out pairs of {what}; at 50 % "
         "it guesses, and the student passes for the teacher.",
         series={f"{role}'s {what}": numpy.array([right[role]], dtype=numpy.float32) for role in right},
-        categories=["judged rightly"],
-        category_axis=f"whose {what}",
-        value_axis="share judged rightly",
+        categories=[f"{len(plain)} held-out pictures"],
+        category_axis="",
+        value_axis="share that the discriminator judges rightly",
         low=0.0,
         high=1.0,
         parts={f"{role}'s {what}": role for role in right},

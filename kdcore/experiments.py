@@ -18,6 +18,11 @@ twin, which hears of everything at once, by 3.2 ± 2.7 points (95 % interval ove
 class the mix has an advantage: the teacher's answers tell it of the pictures without labels, and the classifier that
 comes last does not hear of those. With all labels, where it has none, the order is the same (seeds 0 to 2): 93.9
 features first, 96.1 mix, 97.8 alone.
+
+How its last phase fits the classifier (8 steps for each of the student's, at ten times the student's rate) was first
+chosen with test accuracy in sight. Tried again on validation accuracy alone (means over seeds 0 to 2; 4 and 8 steps at
+1, 3, 10 and 30 times the rate, 16 steps at 1 and 3), everything lies between 89.1 and 89.7 %, these settings at 89.1:
+they stay, and the choice flatters nothing here. Only a single step falls behind, 81.9 to 88.6 %.
 """
 
 from __future__ import annotations

@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from kdcore.data import Data
-from kdcore.network import Network
 from kdcore.recipe import RecipeError
 from kdcore.response import soft_kl
 from kdcore.scheme import Between, Moment, Phase, Scheme, Turn, alone
@@ -174,22 +173,6 @@ def spread_of_classes(logits: Tensor) -> Tensor:
     return (mean * torch.log10(mean.clamp(min=1e-12))).sum().view(1)
 
 
-def noise_of(count: int, size: int, generator: torch.Generator, device: torch.device) -> Tensor:
-    """(count, size) normal numbers, drawn on the CPU so that they are the same everywhere."""
-    return torch.randn(count, size, generator=generator).to(device)
-
-
-def made_by(maker: Generator, count: int, device: torch.device) -> Callable[[int, torch.Generator], Batch]:
-    """Supplies what the generator makes of fresh noise, without labels."""
-
-    def supply(step: int, generator: torch.Generator) -> Batch:
-        with torch.no_grad():
-            pictures = maker(noise_of(count, maker.noise, generator, device))
-        return Batch(pictures, torch.full((count,), -1, device=device), torch.arange(count, device=device))
-
-    return supply
-
-
 def told(temperature: float) -> Callable[[Moment], Terms]:
     """The student's term: the teacher's softened classes on the batch."""
 
@@ -203,25 +186,3 @@ def told(temperature: float) -> Callable[[Moment], Terms]:
 def learns(own: Callable[[Moment], Terms], times: int, weights: dict[str, float] | None = None) -> Turn:
     """The student's turn, told by the teacher."""
     return Turn("student", own=own, told_by=("teacher",), times=times, weights=weights or {})
-
-
-def searching(
-    maker: Generator, teacher: Network, between: Between, *, made: int, rate: float, norms: float,
-    differ: Callable[[Tensor, Tensor], Tensor],
-) -> Turn:  # fmt: skip
-    """The turn of a generator that looks for pictures on which student and teacher differ.
-
-    It stands after the student's turn: while a generator learns, the student looks still, and the next step wakes it.
-    """
-
-    def own(moment: Moment) -> Terms:
-        pictures = maker(noise_of(made, maker.noise, moment.generator, between.device()))
-        with overheard(teacher) as heard:
-            theirs = moment.see("teacher", pictures, graph=True).logits
-        terms = {"agreement": -differ(moment.see("student", pictures, graph=True).logits, theirs)}
-        return {**terms, "norms": statistics_gap(heard)} if norms else terms
-
-    return Turn(
-        "generator", own=own, told_by=("teacher",), also={"generator": maker}, rate=rate, optimizer="adam",
-        weights={"norms": norms},
-    )  # fmt: skip

@@ -147,3 +147,17 @@ class Incremental(Scheme):
         if role == "student" and isinstance(before, Remembering):
             return before.kept(old)
         return drawn_rows(between, old, self.memory // len(old))
+
+
+class AmongOwn(Incremental):
+    """A scheme in which cross-entropy may leave the old classes alone, and other terms keep them alive."""
+
+    tasks: int = 2
+    labels: str = knob(
+        "new", choices=("new", "seen"),
+        help="Among which classes cross-entropy chooses: the task's own, or all seen so far (always, with a memory). "
+        "It goes for the student alone too.",
+    )  # fmt: skip
+
+    def among(self, tasks: Tasks, task: int) -> list[int]:
+        return list(tasks.groups[task]) if self.labels == "new" and not self.memory else tasks.seen(task)

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from kdcore.answer import Answer
-from kdcore.generation import Pool, learns, told
+from kdcore.generation import EXAMPLE, DataFree, Pool, learns, needs_norms, needs_pictures, told
 from kdcore.made_pictures import grid
 from kdcore.network import Network
-from kdcore.scheme import Between, Moment, Phase, Turn
+from kdcore.scheme import Between, Moment, Phase, Turn, taught_by_labels
 from kdcore.scoring import logits_of
+from kdcore.spec import knob
 from kdcore.vocabulary import Batch, Terms
 
 
@@ -21,6 +24,10 @@ class Sought(nn.Module):
     """What one round looks for: `pictures()` are those found so far, meant to show the classes `labels`."""
 
     labels: Tensor
+
+    def __init__(self, count: int, classes: int) -> None:
+        super().__init__()
+        self.register_buffer("labels", torch.arange(count) % classes)
 
     def pictures(self) -> Tensor:
         """(n, *shape), with a graph to what is trained."""
@@ -38,50 +45,71 @@ class Round:
     begins: Callable[[], None] | None = None
 
 
-@dataclass(frozen=True)
-class Plan:
-    """The budget of the rounds."""
+class Inversion(DataFree):
+    """Rounds in which pictures are sought by descent and then taught; a subclass says how they are sought.
 
-    rounds: int
-    share: float
-    """Of the student's epochs in which pictures are sought."""
-    times: int
-    """Steps of the pictures in each step of their phase."""
-    rate: float
-    weights: Mapping[str, float]
-    batch: int
-    """Pictures in each of the student's steps."""
-    student_times: int
-    temperature: float
-    shift: int
+    With the first round's pictures the student begins to learn; later rounds may look where it still errs.
+    """
+
+    weighed: ClassVar[tuple[str, ...]]
+    """Terms of the search that have a knob of the same name for their weight."""
+    shift: int = 0
     """Pixels by which the student's pictures are moved at most."""
+    pictures: int = knob(384, 16, 8192, help="Pictures made in all.", unit="pictures", scale="log")
+    rounds: int = knob(2, 1, 8, help="Rounds; from the second on, pictures are also sought against the student.")
+    classes: float = knob(1.0, 0.0, 20.0, help="Weight of the cross-entropy with the class each is meant to show.")
+    norms: float = knob(3.0, 0.0, 200.0, help="Weight of the distance from the statistics that the batch norms kept.")
+    share: float = knob(0.5, 0.05, 0.95, help="Share of the student's epochs in which pictures are sought.")
+    steps: int = knob(8, 1, 50, help="Steps of the search in each step of its phase.", unit="steps")
+    rate: float = knob(
+        5.0, 0.001, 1000.0, scale="log", help="Learning rate of the search, as a multiple of the student's."
+    )
+    made: int = knob(64, 8, 1024, help="Pictures in each step of the student.", unit="pictures", scale="log")
+    student_steps: int = knob(10, 1, 50, help="Steps of the student in each step of its phases.", unit="steps")
+    temperature: float = knob(4.0, 1.0, 20.0, help="Softness of the teacher's answers to the student.")
+    example = EXAMPLE
 
+    @abstractmethod
+    def search(self, pool: Pool, teacher: Network, between: Between) -> Callable[[int], Round]:
+        """Of each round's number, from 1, how it looks for its pictures; the pool keeps those of the rounds before."""
 
-def rounds(
-    plan: Plan, pool: Pool, each: Callable[[int], Round], teacher: Network, between: Between
-) -> Iterator[Phase]:  # fmt: skip
-    """Two phases for each round: its pictures are sought, then the student learns from all that are there."""
-    size = len(pool.pictures) // plan.rounds
-    for number in range(1, plan.rounds + 1):
-        made = each(number)
-        of = f", round {number} of {plan.rounds}" if plan.rounds > 1 else ""
-        ends = " " + str(number) if plan.rounds > 1 else ""
-        turn = Turn(
-            "pictures", own=made.own, told_by=("teacher",), also={f"pictures {number}": made.sought, **made.also},
-            times=plan.times, rate=plan.rate, optimizer="adam", weights=plan.weights,
-        )  # fmt: skip
-        yield Phase(
-            f"pictures{ends}", f"Pictures are sought that the teacher would know{of}", (turn,),
-            share=plan.share / plan.rounds, supply=wanted(made.sought), begins=made.begins,
-            keeps={"pool": pool, **made.keeps}, shows=sought(made.sought, teacher, between),
-        )  # fmt: skip
-        yield Phase(
-            "student" if number == plan.rounds else f"student{ends}",
-            f"The student learns the teacher's answers on the made pictures alone{of}",
-            (learns(told(plan.temperature), plan.student_times),), share=(1.0 - plan.share) / plan.rounds,
-            supply=from_pool(plan, pool, number * size), begins=kept(pool, (number - 1) * size, made.sought),
-            keeps={"pool": pool},
-        )  # fmt: skip
+    def phases(self, cast: Mapping[str, Network], between: Between) -> Iterator[Phase]:
+        needs_pictures(between)
+        needs_norms(cast["teacher"], "this scheme")
+        yield taught_by_labels(between)
+        yield from self.yardstick(between)
+        pool = Pool(self.size * self.rounds, between.data()).to(between.device())
+        each = self.search(pool, cast["teacher"], between)
+        weights = {name: getattr(self, name) for name in self.weighed}
+        for number in range(1, self.rounds + 1):
+            made = each(number)
+            of = f", round {number} of {self.rounds}" if self.rounds > 1 else ""
+            ends = " " + str(number) if self.rounds > 1 else ""
+            turn = Turn(
+                "pictures", own=made.own, told_by=("teacher",), also={f"pictures {number}": made.sought, **made.also},
+                times=self.steps, rate=self.rate, optimizer="adam", weights=weights,
+            )  # fmt: skip
+            yield Phase(
+                f"pictures{ends}", f"Pictures are sought that the teacher would know{of}", (turn,),
+                share=self.share / self.rounds, supply=wanted(made.sought), begins=made.begins,
+                keeps={"pool": pool, **made.keeps}, shows=sought(made.sought, cast["teacher"], between),
+            )  # fmt: skip
+            yield Phase(
+                "student" if number == self.rounds else f"student{ends}",
+                f"The student learns the teacher's answers on the made pictures alone{of}",
+                (learns(told(self.temperature), self.student_steps),), share=(1.0 - self.share) / self.rounds,
+                supply=self._from_pool(pool, number), begins=kept(pool, (number - 1) * self.size, made.sought),
+                keeps={"pool": pool},
+            )  # fmt: skip
+
+    @property
+    def size(self) -> int:
+        """Pictures of one round."""
+        return self.pictures // self.rounds
+
+    def _from_pool(self, pool: Pool, number: int) -> Callable[[int, torch.Generator], Batch]:
+        """Supplies random pictures of the first so many rounds."""
+        return lambda step, generator: pool.draw(self.made, number * self.size, generator, shift=self.shift)
 
 
 def wanted(found: Sought) -> Callable[[int, torch.Generator], Batch]:
@@ -93,11 +121,6 @@ def wanted(found: Sought) -> Callable[[int, torch.Generator], Batch]:
         return Batch(pictures, found.labels, torch.arange(len(pictures), device=pictures.device))
 
     return supply
-
-
-def from_pool(plan: Plan, pool: Pool, filled: int) -> Callable[[int, torch.Generator], Batch]:
-    """Supplies random pictures out of the first `filled` of the pool."""
-    return lambda step, generator: pool.draw(plan.batch, filled, generator, shift=plan.shift)
 
 
 def kept(pool: Pool, start: int, found: Sought) -> Callable[[], None]:
@@ -125,7 +148,7 @@ def sought(found: Sought, teacher: Network, between: Between) -> Callable[[], li
         spread = float(pictures.std(dim=0).mean())
         says = (
             f"The teacher sees in {right:.0f} % of the {len(pictures)} pictures the class that they are meant to show; "
-            f"pixels differ from picture to picture by {spread:.2f} standard deviations of real ones."
+            f"from picture to picture a pixel varies by {spread:.2f} standard deviations of real ones."
         )
         return [grid("The pictures as they form", says, pictures, logits, between.data())]
 

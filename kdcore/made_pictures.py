@@ -63,8 +63,8 @@ def variety(pictures: Tensor, logits: Tensor, data: Data) -> str:
             "standard deviations of real ones."
         )
     return (
-        f"The teacher's answers are as spread as {count:.1f} of {data.classes} even classes; pixels differ from "
-        f"picture to picture by {spread:.2f} standard deviations of real ones."
+        f"The teacher's answers are spread as if over {count:.1f} of {data.classes} classes; from picture to picture "
+        f"a pixel varies by {spread:.2f} standard deviations of real ones."
     )
 
 

@@ -78,6 +78,11 @@ def shares_by_class(
     )  # fmt: skip
 
 
+def spoken(role: str) -> str:
+    """The role in words for a viewer."""
+    return "student alone" if role == "baseline" else role
+
+
 def right_share(logits: Tensor, between: Between) -> float:
     """The share of the validation pictures whose class is the logits' largest, (V, C) -> [0, 1]."""
     return float((logits.argmax(dim=1) == between.data().validation.truth).float().mean())

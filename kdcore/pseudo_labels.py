@@ -78,16 +78,18 @@ def trust(teacher: Network, name: str, data: Data, confidence: float) -> list[An
             dtype=numpy.float32,
         )
 
+    who = f"the {name}" if name.isalpha() else name  # "generation 1" needs no article
     series = {
         "sure": per_class(chosen, torch.ones_like(chosen)),
-        f"right where the {name} is sure": per_class(right, chosen),
+        f"right where {who} is sure": per_class(right, chosen),
     }
     share = float(right.sum()) / max(1, int(chosen.sum()))
     return [
         Bars(
             "What the labels that the teacher gives are worth",
-            f"The {name} is sure of {int(chosen.sum())} of {len(rows)} pictures, right on {100 * share:.1f} % of them.",
+            f"{who[:1].upper()}{who[1:]} is sure of {int(chosen.sum())} of {len(rows)} pictures, right on "
+            f"{100 * share:.1f} % of them.",
             series, list(data.class_names), "class", "share of its pictures", 0.0, 1.0,
-            {"sure": "baseline", f"right where the {name} is sure": "teacher"}, None, "",
+            {"sure": "baseline", f"right where {who} is sure": "teacher"}, None, "",
         )
     ]  # fmt: skip

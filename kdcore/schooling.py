@@ -179,8 +179,8 @@ class Report:
         names = self._data.class_names
         by_class = Matrix(
             "How much each teacher counts",
-            f"On class {names[classes[row]]} the {self._names[column]} has {float(values[row, column]):.2f} of the "
-            f"weight ({first}); {even:.2f} would be even.",
+            f"Least even for class {names[classes[row]]}: {self._names[column]} has {float(values[row, column]):.2f} "
+            f"of the weight ({first}), where {even:.2f} would be even.",
             {title: values.cpu().numpy().astype(numpy.float32) for title, values in per_class.items()},
             [names[label] for label in classes], self._names, "class", "teacher", "weight", 0.0, 1.0, {},
             dict.fromkeys(per_class, even),
@@ -191,7 +191,8 @@ class Report:
         rows = [f"picture {int(self.pictures.index[place])}: {names[int(truth[place])]}" for place in places.tolist()]
         by_picture = Matrix(
             "The pictures on which their weights differ most",
-            f"On the mean picture the heaviest teacher has {spread:.2f} more weight than the lightest.",
+            f"On average over all pictures the teacher that counts most has {spread:.2f} more weight than the one that "
+            "counts least.",
             {title: one[:, places].T.cpu().numpy().astype(numpy.float32) for title, one in panels.items()},
             rows, self._names, "training picture and its class", "teacher", "weight", 0.0, 1.0, {},
             dict.fromkeys(panels, even),

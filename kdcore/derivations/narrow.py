@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import copy
 import math
 
-from kdcore.derivation import Derivation
-from kdcore.inheritance import inherit
-from kdcore.network import Network
+from kdcore.derivation import Inheriting
 from kdcore.recipe import Pick
 from kdcore.spec import knob
 from kdcore.vocabulary import Paper
 
 
-class Narrow(Derivation):
+class Narrow(Inheriting):
     """The teacher with fewer channels in every layer; the strongest are kept.
 
     A channel's strength is the length of its filter times what the norm behind it multiplies with, summed over all
@@ -37,9 +34,3 @@ class Narrow(Derivation):
         narrow = wide * math.sqrt(self.ratio)
         least = max(1, round(narrow)) if isinstance(wide, int) else max(0.1, narrow)
         return Pick(teacher.key, {**teacher.settings, name: least})
-
-    def inherit(self, teacher: Network, student: Network) -> None:
-        inherit(teacher, student)
-
-    def refuse(self, teacher: Network, student: Network) -> None:
-        inherit(teacher, copy.deepcopy(student))

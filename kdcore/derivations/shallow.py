@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import copy
-
-from kdcore.derivation import Derivation, weighted
-from kdcore.inheritance import inherit, paired
-from kdcore.network import Network
+from kdcore.derivation import Inheriting
 from kdcore.networks.vgg import COUNTS
 from kdcore.recipe import Pick
 from kdcore.spec import knob
 from kdcore.vocabulary import Paper
 
 
-class Shallow(Derivation):
+class Shallow(Inheriting):
     """The teacher with fewer blocks in each stage: the first, and evenly spaced others up to the last.
 
     The first block of a stage changes width and plane and cannot go. A residual network bears it best, for a block that
@@ -41,13 +37,3 @@ class Shallow(Derivation):
                 "vgg", {**teacher.settings, "depth": max((n for n in sizes if sizes[n] <= most), key=int, default="8")}
             )
         raise ValueError(f"{teacher.key} as it stands has no blocks to leave out; a teacher with more depth has")
-
-    def inherit(self, teacher: Network, student: Network) -> None:
-        inherit(teacher, student)
-
-    def refuse(self, teacher: Network, student: Network) -> None:
-        inherit(teacher, copy.deepcopy(student))
-
-    def partners(self, teacher: Network, student: Network) -> dict[str, str]:
-        names = {name for name, _ in weighted(teacher)}
-        return {theirs: ours for theirs, ours in paired(teacher, student) if theirs in names}

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import copy
-
-from kdcore.derivation import Derivation, weighted
-from kdcore.inheritance import inherit, paired
-from kdcore.network import Network
+from kdcore.derivation import Inheriting
 from kdcore.recipe import Pick
 from kdcore.vocabulary import Paper
 
 
-class WeightInherit(Derivation):
+class WeightInherit(Inheriting):
     """The student that you chose begins with the teacher's strongest channels and evenly spaced blocks.
 
     It must be a network of the teacher's kind, nowhere larger. Its size follows from its own knobs, not from the ratio.
@@ -32,13 +28,3 @@ class WeightInherit(Derivation):
             if isinstance(large, int | float) and isinstance(small, int | float) and small > large:
                 raise ValueError(f"{name}={small:g} is more than the teacher's {large:g}, whose weights it is to take")
         return student
-
-    def inherit(self, teacher: Network, student: Network) -> None:
-        inherit(teacher, student)
-
-    def refuse(self, teacher: Network, student: Network) -> None:
-        inherit(teacher, copy.deepcopy(student))
-
-    def partners(self, teacher: Network, student: Network) -> dict[str, str]:
-        names = {name for name, _ in weighted(teacher)}
-        return {theirs: ours for theirs, ours in paired(teacher, student) if theirs in names}

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from kdcore.answer import Answer
-from kdcore.discriminator import OfFeatures, judged, judging, passing
+from kdcore.discriminator import Adversarial, Court, OfFeatures
 from kdcore.network import Network, pool
-from kdcore.scheme import Between, Phase, Scheme, alone, distilled, taught_by_labels
+from kdcore.scheme import Between
 from kdcore.spec import knob
 from kdcore.vocabulary import Paper, Seen
 
 
-class AdversarialFeatures(Scheme):
+class AdversarialFeatures(Adversarial):
     """A discriminator learns to tell the teacher's last map from the student's, and the student learns to fool it.
 
     Matching features by their distance asks for more than a small network can give; the discriminator asks only that
@@ -26,7 +24,7 @@ class AdversarialFeatures(Scheme):
     """
 
     title = "Adversarial: on the features"
-    kind = "adversarial"
+    shown = "features"
     paper = Paper(
         "Shen, He, Xue", 2019, "https://arxiv.org/abs/1812.02425",
         "MEAL: Multi-Model Ensemble via Adversarial Learning",
@@ -39,27 +37,12 @@ class AdversarialFeatures(Scheme):
         "A ReLU before the discriminator's loss blocks one of its two answers.",
         "The student looks a second time for the discriminator, so its batch norms count every batch twice.",
     )
-    example = {
-        "data": {"is": "digits", "label_noise": 0.6},
-        "teacher": {"is": "plain", "width": 32, "stage_count": 2},
-        "student": {"is": "plain", "width": 8, "stage_count": 2},
-        "methods": [{"is": "kd", "temperature": 2.0}],
-        "training": {"epochs": 30},
-    }
     layer: str = knob(
         "last map", choices=("last map", "embedding"),
         help="last map: place by place. embedding: its mean over the plane, where nothing is said of places.",
     )  # fmt: skip
-    adversarial: float = knob(0.1, 0.0, 10.0, help="Weight of the student's adversarial term.")
-    judge_rate: float = knob(
-        0.1, 0.001, 10.0, help="The discriminator's learning rate, as a multiple of the student's.", scale="log"
-    )
 
-    def phases(self, cast: Mapping[str, Network], between: Between) -> Iterator[Phase]:
-        yield taught_by_labels(between)
-        if self.baseline:
-            yield alone(between)
-        learning = replace(distilled("student", "teacher", between), told_by=("teacher",))
+    def court(self, cast: Mapping[str, Network], between: Between) -> Court:
         images = between.data().validation.images[:2]
         theirs, ours = (cast[role].eval().look(images).maps[-1] for role in ("teacher", "student"))
         height, width = (min(pair) for pair in zip(theirs.shape[2:], ours.shape[2:], strict=True))
@@ -78,16 +61,4 @@ class AdversarialFeatures(Scheme):
         def made(seen: Seen) -> Tensor:
             return F.relu(projector(shown(seen.maps[-1])))
 
-        if self.adversarial > 0:
-            learning = replace(
-                learning, own=passing(judge, made), weights={"adversarial": self.adversarial},
-                also={"projector": projector},
-            )  # fmt: skip
-
-        def shows() -> Sequence[Answer]:
-            return [judged(judge, cast, between, real, made, what="features")]
-
-        yield Phase(
-            "student", "The student learns from the teacher, and its features try to pass for the teacher's",
-            (judging(judge, real, made, rate=self.judge_rate), learning), shows=shows,
-        )  # fmt: skip
+        return Court(judge, real, made, {"projector": projector})

@@ -2,29 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from kdcore.generation import (
-    EXAMPLE,
-    DataFree,
-    Generator,
-    Pool,
-    channel_means,
-    needs_norms,
-    needs_pictures,
-    norms_of,
-    overheard,
-    statistics_gap,
-)  # fmt: skip
-from kdcore.inversion import Plan, Round, Sought, rounds
+from kdcore.generation import Generator, Pool, channel_means, norms_of, overheard, statistics_gap
+from kdcore.inversion import Inversion, Round, Sought
 from kdcore.network import Network
 from kdcore.peers import Kept
 from kdcore.response import soft_kl
-from kdcore.scheme import Between, Moment, Phase, taught_by_labels
+from kdcore.scheme import Between, Moment
 from kdcore.spec import knob
 from kdcore.vocabulary import Paper, Terms
 
@@ -34,7 +23,7 @@ LEAST = 0.5
 """Side of a local crop at least, as a share of the picture's."""
 
 
-class ContrastiveInversion(DataFree):
+class ContrastiveInversion(Inversion):
     """Pictures are sought that the teacher would know and that can be told from all the others made so far.
 
     Inversion alone finds the same few pictures again and again. Here a crop of each picture has to be recognised, by
@@ -56,10 +45,12 @@ class ContrastiveInversion(DataFree):
         "The bank keeps what batch norms read, not what the head makes of it: the head goes on learning.",
         "The teacher must have batch norm.",
     )
-    pictures: int = knob(240, 16, 8192, help="Pictures made in all.", unit="pictures", scale="log")
-    rounds: int = knob(3, 1, 8, help="Rounds, each with a fresh generator.")
-    classes: float = knob(0.5, 0.0, 20.0, help="Weight of the cross-entropy with the class each is meant to show.")
-    norms: float = knob(1.0, 0.0, 200.0, help="Weight of the distance from the statistics that the batch norms kept.")
+    weighed = ("classes", "norms", "contrast", "against")
+    pictures: int = 240
+    rounds: int = 3
+    classes: float = 0.5
+    norms: float = 1.0
+    rate: float = 0.5
     against: float = knob(
         0.5, 0.0, 20.0, help="Weight, after the first round, of the student's error, where it errs not."
     )
@@ -67,23 +58,9 @@ class ContrastiveInversion(DataFree):
     contrast_temperature: float = knob(0.1, 0.01, 1.0, help="Softness of that comparison.", scale="log")
     noise: int = knob(100, 2, 1000, help="Numbers that the generator makes a picture of.", unit="numbers", scale="log")
     width: int = knob(24, 4, 128, help="Channels of the generator's last hidden layer.", scale="log")
-    share: float = knob(0.5, 0.05, 0.95, help="Share of the student's epochs in which pictures are sought.")
-    steps: int = knob(8, 1, 50, help="Steps of the generator in each step of its phase.", unit="steps")
-    rate: float = knob(
-        0.5, 0.001, 100.0, scale="log", help="Learning rate of generator and noise, as a multiple of the student's."
-    )
-    made: int = knob(64, 8, 1024, help="Pictures in each step of the student.", unit="pictures", scale="log")
-    student_steps: int = knob(10, 1, 50, help="Steps of the student in each step of its phases.", unit="steps")
-    temperature: float = knob(4.0, 1.0, 20.0, help="Softness of the teacher's answers to the student.")
-    example = EXAMPLE
 
-    def phases(self, cast: Mapping[str, Network], between: Between) -> Iterator[Phase]:
-        needs_pictures(between)
-        needs_norms(cast["teacher"], "CMI")
-        yield taught_by_labels(between)
-        yield from self.yardstick(between)
-        data, size, teacher = between.data(), self.pictures // self.rounds, cast["teacher"]
-        pool = Pool(size * self.rounds, data).to(between.device())
+    def search(self, pool: Pool, teacher: Network, between: Between) -> Callable[[int], Round]:
+        data, size = between.data(), self.size
         features = sum(one.num_features for one in norms_of(teacher))
         bank = Kept({"features": torch.zeros(size * (self.rounds - 1), features)}).to(between.device())
 
@@ -120,21 +97,16 @@ class ContrastiveInversion(DataFree):
 
             return Round(made, own, also={f"head {number}": head}, keeps={"bank": bank}, begins=begins)
 
-        weights = {name: getattr(self, name) for name in ("classes", "norms", "contrast", "against")}
-        plan = Plan(
-            self.rounds, self.share, self.steps, self.rate, weights, self.made, self.student_steps, self.temperature, 0
-        )
-        yield from rounds(plan, pool, each, teacher, between)
+        return each
 
 
 class Made(Sought):
     """What a generator makes of noise that is learned with it."""
 
     def __init__(self, generator: Generator, count: int, classes: int) -> None:
-        super().__init__()
+        super().__init__(count, classes)
         self.generator = generator
         self.noise = nn.Parameter(torch.randn(count, generator.noise))
-        self.register_buffer("labels", torch.arange(count) % classes)
 
     def pictures(self) -> Tensor:
         return self.generator(self.noise)

@@ -12,7 +12,7 @@ from kdcore.answer import Answer
 from kdcore.answers.matrix import Matrix
 from kdcore.dataset import augment
 from kdcore.network import Network
-from kdcore.peers import label_loss, on_validation, own_seed, with_twin
+from kdcore.peers import label_loss, on_validation, own_seed, spoken, with_twin
 from kdcore.recipe import Pick
 from kdcore.response import soft_kl
 from kdcore.scheme import Between, Casting, Moment, Phase, Scheme, Turn, alone
@@ -117,7 +117,7 @@ def distances(logits: Mapping[str, Tensor], between: Between) -> Matrix:
         apart = negative[:, None] - log.exp() @ log.T  # KL(row ‖ column), each picture with each
         sums = classes.T @ apart @ classes
         found[name] = sums / pairs.clamp(min=1.0)
-    told = ", ".join(f"{name} {float(means.diagonal().mean()):.2f}" for name, means in found.items())
+    told = ", ".join(f"{spoken(name)} {float(means.diagonal().mean()):.2f}" for name, means in found.items())
     values = found["student"].cpu().numpy()
     return Matrix(
         "How differently the student answers two pictures, by their classes",

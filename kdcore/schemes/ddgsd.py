@@ -8,7 +8,7 @@ import torch
 
 from kdcore.answer import Answer
 from kdcore.network import Network
-from kdcore.peers import label_loss, own_seed, shares_by_class, view_of, with_twin
+from kdcore.peers import label_loss, own_seed, shares_by_class, spoken, view_of, with_twin
 from kdcore.recipe import Pick
 from kdcore.response import soft_kl
 from kdcore.scheme import Between, Casting, Moment, Phase, Scheme, Turn
@@ -99,7 +99,7 @@ class DataDistortion(Scheme):
         for name, network in networks.items():
             one, other = (logits_of(network, view).argmax(dim=1) for view in views)
             same[name] = one == other
-        told = ", ".join(f"{name} {100 * float(yes.float().mean()):.1f} %" for name, yes in same.items())
+        told = ", ".join(f"{spoken(name)} {100 * float(yes.float().mean()):.1f} %" for name, yes in same.items())
         return shares_by_class(
             same, {name: name for name in same}, between,
             title="Both views of a picture are given the same class",

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 
 import torch
 
 from kdcore.gated import gated
-from kdcore.network import Network
-from kdcore.recipe import Pick, RecipeError
-from kdcore.scheme import Between, Casting, Phase, Scheme, Turn, alone, taught, taught_by_labels
-from kdcore.sizes import between_sizes, refuse_growth
+from kdcore.recipe import RecipeError
+from kdcore.scheme import Between, Phase, Turn
+from kdcore.sizes import EXAMPLE, Assisted
 from kdcore.spec import knob
 from kdcore.vocabulary import Batch, Paper
 
 
-class DenselyGuided(Scheme):
+class DenselyGuided(Assisted):
     """Teacher and assistants all teach whoever is smaller, the student last.
 
     In a chain of assistants an error is handed down from each to the next. Here each learner also hears those above its
@@ -24,7 +23,6 @@ class DenselyGuided(Scheme):
     """
 
     title = "Capacity gap: densely guided"
-    kind = "capacity gap"
     paper = Paper(
         "Son, Na, Choi, Hwang", 2021, "https://arxiv.org/abs/2009.08825",
         "Densely Guided Knowledge Distillation using Multiple Teacher Assistants",
@@ -37,42 +35,13 @@ class DenselyGuided(Scheme):
         "It trains every assistant too: count their epochs before you call it better than plain distillation.",
         "Methods with stages of their own cannot be given by several teachers at once.",
     )
-    example = {
-        "data": {"is": "digits", "train_size": 700, "label_noise": 0.5},
-        "teacher": {"is": "plain", "width": 32, "stage_count": 2},
-        "student": {"is": "plain", "width": 4, "stage_count": 2},
-        "methods": [{"is": "kd", "temperature": 2.0}],
-        "training": {"epochs": 20, "teacher_epochs": 20, "batch": 64, "teacher_rate": 0.005},
-        "scheme": {"is": "dgkd", "assistants": 2},
-    }
+    example = {**EXAMPLE, "scheme": {"is": "dgkd", "assistants": 2}}
     assistants: int = knob(2, 1, 3, help="How many assistants stand between teacher and student.", unit="assistants")
     heard: float = knob(0.75, 0.1, 1.0, help="Chance in each step that one of the teachers is heard.")
-    direct: bool = knob(True, help="Also distil straight from the teacher into the same student, for comparison.")
 
-    def _names(self) -> list[str]:
-        return ["teacher", *(f"assistant {number}" for number in range(1, self.assistants + 1)), "student"]
-
-    def cast(self, teacher: Pick, student: Pick) -> dict[str, Casting]:
-        first, *middle, last = self._names()
-        roles = {first: Casting(teacher, "teacher")}
-        for number, name in enumerate(middle, start=1):
-            roles[name] = Casting(between_sizes(teacher, student, number / (self.assistants + 1)), "assistant")
-        roles[last] = Casting(student, "student")
-        if self.direct:
-            roles["direct"] = Casting(student, "peer", twin_of="student")
-        if self.baseline:
-            roles["baseline"] = Casting(student, "baseline", twin_of="student")
-        return roles
-
-    def phases(self, cast: Mapping[str, Network], between: Between) -> Iterator[Phase]:
-        refuse_growth(self._names()[:-1], cast)
-        yield taught_by_labels(between)
-        if self.baseline:
-            yield alone(between)
-        if self.direct:
-            yield from taught("direct", "A student learns straight from the teacher", "direct", "teacher", between)
+    def down(self, between: Between) -> Iterator[Phase]:
         above = ["teacher"]
-        for name in self._names()[1:]:
+        for name in (*self.middle(), "student"):
             yield self._guided(name, above, between)
             above.append(name)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from kdcore.incremental import Incremental
+from kdcore.incremental import AmongOwn
 from kdcore.method import Method
 from kdcore.network import Network
 from kdcore.recipe import RecipeError
@@ -15,7 +15,7 @@ from kdcore.tasks import Tasks, restricted
 from kdcore.vocabulary import Paper
 
 
-class SourcesTaskAfterTask(Incremental):
+class SourcesTaskAfterTask(AmongOwn):
     """The recipe's methods work between the network and its frozen copy from before each task, on old classes alone.
 
     Which of the copy's knowledge keeps old classes alive best: its features, its logits, or either weighted by
@@ -44,17 +44,7 @@ class SourcesTaskAfterTask(Incremental):
         "Sources are comparable only at weights that are each the best of their own: try a few before ranking them.",
         "Features are held whole, also what only new classes would use; logits are held for old classes alone.",
     )
-    tasks: int = knob(2, 2, 10, help="In how many tasks the classes come, as evenly as can be.", unit="tasks")
-    memory: int = knob(0, 0, 20_000, unit="pictures", help="Pictures that may be kept, all classes together.")
     strength: float = knob(1.0, 0.0, 1000.0, help="Factor on all the recipe's methods together.")
-    labels: str = knob(
-        "new", choices=("new", "seen"),
-        help="Among which classes cross-entropy chooses: the task's own, or all seen so far (always, with a memory). "
-        "It goes for the student alone too.",
-    )  # fmt: skip
-
-    def among(self, tasks: Tasks, task: int) -> list[int]:
-        return list(tasks.groups[task]) if self.labels == "new" and not self.memory else tasks.seen(task)
 
     def turn(self, cast: Mapping[str, Network], between: Between, tasks: Tasks, task: int) -> Turn:
         labels = between.labels("student") or between.alone("student")

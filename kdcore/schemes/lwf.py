@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from kdcore.incremental import Incremental
+from kdcore.incremental import AmongOwn
 from kdcore.network import Network
 from kdcore.response import log_softened
 from kdcore.scheme import Between, Moment, Turn
@@ -14,7 +14,7 @@ from kdcore.tasks import Tasks, restricted
 from kdcore.vocabulary import Paper, Terms
 
 
-class LearningWithoutForgetting(Incremental):
+class LearningWithoutForgetting(AmongOwn):
     """New classes come, no old picture is left, and the network's own old answers on the new pictures are kept alive.
 
     Before each task a copy of the network is frozen. While the labels teach the new classes, what the copy says of the
@@ -38,17 +38,8 @@ class LearningWithoutForgetting(Incremental):
         "Old answers on new pictures say little of old classes that look otherwise: with more tasks it fades.",
         "A known port raises probabilities to the power of the temperature, which sharpens them instead of softening.",
     )
-    tasks: int = knob(2, 2, 10, help="In how many tasks the classes come, as evenly as can be.", unit="tasks")
     temperature: float = knob(2.0, 0.5, 20.0, help="Softness of the old answers.")
     strength: float = knob(1.0, 0.0, 100.0, help="Weight of the old answers beside cross-entropy. 0 is plain tuning.")
-    labels: str = knob(
-        "new", choices=("new", "seen"),
-        help="Among which classes cross-entropy chooses: the task's own, or all seen so far (always, with a memory). "
-        "It goes for the student alone too.",
-    )  # fmt: skip
-
-    def among(self, tasks: Tasks, task: int) -> list[int]:
-        return list(tasks.groups[task]) if self.labels == "new" and not self.memory else tasks.seen(task)
 
     def turn(self, cast: Mapping[str, Network], between: Between, tasks: Tasks, task: int) -> Turn:
         lesson = restricted(between.alone("student"), self.among(tasks, task), between)

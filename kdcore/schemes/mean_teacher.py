@@ -10,7 +10,17 @@ from torch import Tensor, nn
 
 from kdcore.answer import Answer
 from kdcore.network import Network
-from kdcore.peers import label_loss, on_validation, own_seed, right_share, rise, shares_by_class, view_of, with_twin
+from kdcore.peers import (
+    label_loss,
+    on_validation,
+    own_seed,
+    right_share,
+    rise,
+    shares_by_class,
+    spoken,
+    view_of,
+    with_twin,
+)
 from kdcore.recipe import Pick
 from kdcore.response import soft_kl
 from kdcore.scheme import Between, Casting, Moment, Phase, Scheme, Turn, alone
@@ -92,12 +102,12 @@ class MeanTeacher(Scheme):
             roles = [role for role in ("average", "student", "baseline") if role in cast]
             logits = on_validation({role: cast[role] for role in roles}, between)
             truth = between.data().validation.truth
-            told = ", ".join(f"{name} {100 * right_share(one, between):.1f} %" for name, one in logits.items())
+            told = ", ".join(f"{spoken(name)} {100 * right_share(one, between):.1f} %" for name, one in logits.items())
             parts = {"average": "teacher", "student": "student"}
             return [
                 shares_by_class(
                     {name: logits[name].argmax(dim=1) == truth for name in parts}, parts, between,
-                    title="The average and the student whose average it is", says=f"Right on validation: {told}.",
+                    title="The average and the student whose average it is", says=f"Right are: {told}.",
                     value_axis="accuracy on validation pictures",
                 )
             ]  # fmt: skip

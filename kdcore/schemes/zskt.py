@@ -2,33 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-
 import torch
 from torch import Tensor
 
 from kdcore.attention import energy
-from kdcore.generation import (
-    EXAMPLE,
-    DataFree,
-    Generator,
-    learns,
-    made_by,
-    needs_norms,
-    needs_pictures,
-    searching,
-)
+from kdcore.generation import Generator, learns
 from kdcore.geometry import unit
-from kdcore.made_pictures import generated
 from kdcore.network import Network
 from kdcore.pairing import automatic
 from kdcore.response import soft_kl
-from kdcore.scheme import Between, Moment, Phase, taught_by_labels
+from kdcore.scheme import Between, Moment, Turn
 from kdcore.spec import knob
 from kdcore.vocabulary import Paper, Seen, Terms
+from kdcore.with_generator import WithGenerator, apart
 
 
-class ZeroShotTransfer(DataFree):
+class ZeroShotTransfer(WithGenerator):
     """A generator makes pictures on which the student errs most, and the student learns the teacher's answers to them.
 
     Neither has any picture to begin with. What the student has learned is no longer worth making, so the generator
@@ -37,6 +26,7 @@ class ZeroShotTransfer(DataFree):
     """
 
     title = "Data-free: against the student (ZSKT)"
+    sees = "A generator looks for what the student gets wrong; the student learns from that alone"
     paper = Paper(
         "Micaelli, Storkey", 2019, "https://arxiv.org/abs/1905.09768",
         "Zero-shot Knowledge Transfer via Adversarial Belief Matching",
@@ -53,43 +43,20 @@ class ZeroShotTransfer(DataFree):
     attention: float = knob(
         0.0, 0.0, 5000.0, help="Weight of matching the attention maps of the layers; 250 in the paper."
     )
-    norms: float = knob(
-        1.0, 0.0, 20.0,
-        help="Weight of a term not in the paper: the pictures have the statistics that the batch norms kept.",
-    )  # fmt: skip
     temperature: float = knob(2.0, 1.0, 20.0, help="Softness of the answers that are compared.")
-    noise: int = knob(100, 2, 1000, help="Numbers that the generator makes a picture of.", unit="numbers", scale="log")
-    width: int = knob(24, 4, 128, help="Channels of the generator's last hidden layer.", scale="log")
-    made: int = knob(64, 8, 1024, help="Pictures made for each step.", unit="pictures", scale="log")
     student_steps: int = knob(10, 1, 50, help="Steps of the student for each of the generator.", unit="steps")
-    rate: float = knob(
-        0.3, 0.001, 100.0, scale="log", help="Learning rate of the generator, as a multiple of the student's."
-    )
-    example = EXAMPLE
 
-    def phases(self, cast: Mapping[str, Network], between: Between) -> Iterator[Phase]:
-        needs_pictures(between)
-        if self.norms:
-            needs_norms(cast["teacher"], f"norms={self.norms:g}")
-        yield taught_by_labels(between)
-        yield from self.yardstick(between)
-        with between.seeded("generator"):
-            maker = Generator(self.noise, between.data().shape, self.width).to(between.device())
+    def turns(self, maker: Generator, teacher: Network, between: Between) -> tuple[Turn, ...]:
+        def differ(student: Tensor, teacher: Tensor) -> Tensor:
+            return soft_kl(student, teacher, self.temperature)
 
         def own(moment: Moment) -> Terms:
             student, teacher = moment.see("student"), moment.see("teacher")
-            terms = {"kd": soft_kl(student.logits, teacher.logits, self.temperature)}
+            terms = {"kd": differ(student.logits, teacher.logits)}
             return {**terms, "attention": attention_gap(student, teacher)} if self.attention else terms
 
-        making = searching(
-            maker, cast["teacher"], between, made=self.made, rate=self.rate, norms=self.norms,
-            differ=lambda student, teacher: soft_kl(student, teacher, self.temperature),
-        )  # fmt: skip
-        yield Phase(
-            "student", "A generator looks for what the student gets wrong; the student learns from that alone",
-            (learns(own, self.student_steps, {"attention": self.attention}), making),
-            supply=made_by(maker, self.made, between.device()), shows=generated(maker, cast["teacher"], between),
-        )  # fmt: skip
+        learning = learns(own, self.student_steps, {"attention": self.attention})
+        return learning, self.making(maker, teacher, between, apart(differ))
 
 
 def attention_gap(student: Seen, teacher: Seen) -> Tensor:

@@ -10,8 +10,34 @@ from streamlit.testing.v1 import AppTest
 from kdcore.answer import Answer, answer_from_bytes
 from kdcore.catalog import PROBES
 from kdcore.launch import AskError
+from kdcore.recipe import Recipe
 from kdcore.revive import revive
 from kdcore.runs import Shelf
+
+
+def on_pictures(epochs: int = 1, **parts: Any) -> Recipe:
+    """A recipe on pictures that is trained in a blink; `parts` as JSON has them, over it."""
+    return Recipe.from_json(
+        {
+            "data": {"is": "digits", "train_size": 200},
+            "teacher": {"is": "plain", "width": 6},
+            "student": {"is": "plain", "width": 4, "stage_count": 2},
+            "training": {"epochs": epochs, "teacher_epochs": 1, "batch": 64},
+            **parts,
+        }
+    )
+
+
+def on_points(epochs: int = 1) -> Recipe:
+    """The same on points in a plane."""
+    return Recipe.from_json(
+        {
+            "data": {"is": "toy2d", "size": 120},
+            "teacher": {"is": "mlp", "width": 8},
+            "student": {"is": "mlp", "width": 4},
+            "training": {"epochs": epochs, "teacher_epochs": epochs, "batch": 32},
+        }
+    )
 
 
 class Answering:

@@ -1,4 +1,4 @@
-"""A shelf in a folder of its own, with runs in every state written by hand: no network is trained here."""
+"""A shelf in a folder of its own, with runs in every state written by hand, and with really trained ones if asked."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import subprocess
 import sys
 import time
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,7 @@ from kdcore.events import (
 from kdcore.processes import this_process
 from kdcore.recipe import Pick, Recipe
 from kdcore.runs import Run, Shelf
+from tests.app.asking import Answering
 
 CLASSES = [str(number) for number in range(10)]
 ROLES = {"teacher": "teacher", "baseline": "baseline", "student": "student"}
@@ -125,10 +127,7 @@ def finished(shelf: Shelf) -> Run:
 def hidden(shelf: Shelf) -> Run:
     """A finished run in which the student never saw a three."""
     recipe = Recipe(seed=6, data=Pick("digits", {"hidden_class": 3}))
-    run = shelf.create(recipe)[0]
-    for event in tell(recipe, hidden=3):
-        run.append(event)
-    return run
+    return _write(shelf, recipe, lambda event: True, tell(recipe, hidden=3))
 
 
 @pytest.fixture
@@ -171,14 +170,55 @@ def lost(shelf: Shelf) -> Run:
     return run
 
 
-def _write(shelf: Shelf, recipe: Recipe, goes_on: Callable[[Event], bool]) -> Run:
-    """A new run with the story up to the first event where it does not go on."""
+def _write(
+    shelf: Shelf, recipe: Recipe, goes_on: Callable[[Event], bool], events: Iterable[Event] | None = None
+) -> Run:
+    """A new run with these events, or the story's, up to the first where it does not go on."""
     run = shelf.create(recipe)[0]
-    for event in tell(recipe):
-        if not goes_on(event):
-            break
+    for event in takewhile(goes_on, tell(recipe) if events is None else events):
         run.append(event)
     return run
+
+
+@pytest.fixture(scope="module")
+def told(request: pytest.FixtureRequest) -> dict[str, list[Event]]:
+    """What the runs of the module's `RECIPES` really said, by the same names."""
+    from kdcore.engine import run as train
+
+    return {name: list(train(recipe)) for name, recipe in request.module.RECIPES.items()}
+
+
+@pytest.fixture
+def desk(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> Answering:
+    """The app's desk, whose probes run in this process."""
+    from app import state
+    from app.views import scrubber
+
+    found = Answering(shelf)
+    monkeypatch.setattr(state, "desk", lambda: found)
+    scrubber.forget()
+    return found
+
+
+@pytest.fixture
+def written(
+    request: pytest.FixtureRequest, shelf: Shelf, desk: Answering, told: dict[str, list[Event]]
+) -> Callable[..., Run]:
+    """Puts one of the module's runs on the shelf, the first if none is named.
+
+    It ends before the first event where it does not go on; `said` changes an event, or leaves it out with None.
+    """
+    recipes = request.module.RECIPES
+
+    def write(
+        name: str = "", goes_on: Callable[[Event], bool] = lambda event: True, *,
+        said: Callable[[Event], Event | None] = lambda event: event,
+    ) -> Run:  # fmt: skip
+        name = name or next(iter(recipes))
+        kept = [event for event in map(said, told[name]) if event is not None]
+        return _write(shelf, recipes[name], goes_on, kept)
+
+    return write
 
 
 @pytest.fixture

@@ -9,35 +9,17 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app import state
 from app.section import sections
-from app.views import scrubber
-from kdcore.engine import run as train
 from kdcore.events import Event, Finished, PhaseStarted, Snapshot, Started
 from kdcore.own_pictures import drawn, keep
 from kdcore.processes import this_process
-from kdcore.recipe import Recipe
 from kdcore.run import Run
-from kdcore.runs import Shelf
-from tests.app.asking import Answering, words
+from tests.app.asking import on_pictures, on_points, words
 
-SMALL = {
-    "data": {"is": "digits", "train_size": 200},
-    "teacher": {"is": "plain", "width": 6},
-    "student": {"is": "plain", "width": 4, "stage_count": 2},
-    "training": {"epochs": 1, "teacher_epochs": 1, "batch": 64},
-}
 RECIPES = {
-    "kd": Recipe.from_json({**SMALL, "methods": [{"is": "ce"}, {"is": "kd"}]}),
-    "unlike": Recipe.from_json({**SMALL, "teacher": {"is": "vit", "depth": 2}}),
-    "points": Recipe.from_json(
-        {
-            "data": {"is": "toy2d", "size": 120},
-            "teacher": {"is": "mlp", "width": 8},
-            "student": {"is": "mlp", "width": 4},
-            "training": {"epochs": 1, "teacher_epochs": 1, "batch": 32},
-        }
-    ),
+    "kd": on_pictures(methods=[{"is": "ce"}, {"is": "kd"}]),
+    "unlike": on_pictures(teacher={"is": "vit", "depth": 2}),
+    "points": on_points(),
 }
 PLACES = [
     *(("look", section.title) for section in sections("look")),
@@ -49,29 +31,6 @@ ONE_EACH = pytest.mark.parametrize(
     ("page", "section"), [("look", "Feature maps"), ("gap", "Fidelity"), ("pictures", "Picture by picture")]
 )
 EVERYWHERE = pytest.mark.parametrize(("page", "section"), PLACES, ids=[f"{page}: {title}" for page, title in PLACES])
-
-
-@pytest.fixture(scope="module")
-def told() -> dict[str, list[Event]]:
-    """What small runs really said."""
-    return {kind: list(train(recipe)) for kind, recipe in RECIPES.items()}
-
-
-@pytest.fixture
-def written(shelf: Shelf, told: dict[str, list[Event]], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Run]:
-    """Puts such a run on the shelf, each event as `as_said` has it: changed, or left out with None."""
-    monkeypatch.setattr(state, "desk", lambda: Answering(shelf))
-    scrubber.forget()
-
-    def write(kind: str = "kd", as_said: Callable[[Event], Event | None] = lambda event: event) -> Run:
-        run, _ = shelf.create(RECIPES[kind])
-        for event in told[kind]:
-            said = as_said(event)
-            if said is not None:
-                run.append(said)
-        return run
-
-    return write
 
 
 def show_page(name: str) -> None:
@@ -112,7 +71,7 @@ def snapshots(run: Run) -> list[Path]:
 
 @ONE_EACH
 def test_a_run_without_snapshots(written: Callable[..., Run], page: str, section: str) -> None:
-    run = written(as_said=lambda event: None if isinstance(event, Snapshot) else event)
+    run = written(said=lambda event: None if isinstance(event, Snapshot) else event)
     assert "ended without a snapshot" in told_in_a_sentence(opened(page, section, run))
 
 
@@ -160,18 +119,18 @@ def test_a_role_that_the_log_lost(written: Callable[..., Run], page: str, sectio
             return event
         return dataclasses.replace(event, roles={name: one for name, one in event.roles.items() if name != "teacher"})
 
-    opened(page, section, written(as_said=without))
+    opened(page, section, written(said=without))
 
 
 @EVERYWHERE
 def test_a_log_without_its_beginning(written: Callable[..., Run], page: str, section: str) -> None:
-    opened(page, section, written(as_said=lambda event: None if isinstance(event, Started) else event))
+    opened(page, section, written(said=lambda event: None if isinstance(event, Started) else event))
 
 
 @ONE_EACH
 def test_a_snapshot_that_is_being_written_just_now(written: Callable[..., Run], page: str, section: str) -> None:
     """Its file lies beside under another name, and its line has no newline yet: it is not there for anyone."""
-    run = written(as_said=lambda event: None if isinstance(event, Finished) else event)
+    run = written(said=lambda event: None if isinstance(event, Finished) else event)
     newest = snapshots(run)[-1]
     log = run.folder / "events.jsonl"
     lines = log.read_bytes().splitlines(keepends=True)
@@ -215,4 +174,4 @@ def test_a_phase_that_names_nobody_who_is_there(written: Callable[..., Run]) -> 
         return dataclasses.replace(event, lessons=[{**one, "teacher": "nobody"} for one in event.lessons])
 
     for page, section in (("look", "Feature maps"), ("gap", "Fidelity"), ("pictures", "Picture by picture")):
-        opened(page, section, written(as_said=elsewhere))
+        opened(page, section, written(said=elsewhere))

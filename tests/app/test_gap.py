@@ -8,65 +8,15 @@ from collections.abc import Callable
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app import state
 from app.section import sections
-from app.views import scrubber
 from kdcore.answer import Answer
-from kdcore.engine import run as train
-from kdcore.events import Event, Snapshot
+from kdcore.events import Snapshot
 from kdcore.launch import AskError
-from kdcore.recipe import Recipe
 from kdcore.run import Run
 from kdcore.runs import Shelf
-from tests.app.asking import Answering, words
+from tests.app.asking import Answering, on_pictures, on_points, words
 
-RECIPES = {
-    "pictures": Recipe.from_json(
-        {
-            "data": {"is": "digits", "train_size": 200},
-            "teacher": {"is": "plain", "width": 6},
-            "student": {"is": "plain", "width": 4, "stage_count": 2},
-            "training": {"epochs": 2, "teacher_epochs": 1, "batch": 64},
-        }
-    ),
-    "points": Recipe.from_json(
-        {
-            "data": {"is": "toy2d", "size": 120},
-            "teacher": {"is": "mlp", "width": 8},
-            "student": {"is": "mlp", "width": 4},
-            "training": {"epochs": 1, "teacher_epochs": 2, "batch": 32},
-        }
-    ),
-}
-
-
-@pytest.fixture(scope="module")
-def told() -> dict[str, list[Event]]:
-    """What two small runs really said."""
-    return {kind: list(train(recipe)) for kind, recipe in RECIPES.items()}
-
-
-@pytest.fixture
-def desk(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> Answering:
-    found = Answering(shelf)
-    monkeypatch.setattr(state, "desk", lambda: found)
-    scrubber.forget()
-    return found
-
-
-@pytest.fixture
-def written(shelf: Shelf, desk: Answering, told: dict[str, list[Event]]) -> Callable[..., Run]:
-    """Puts such a run, or its beginning, on the shelf."""
-
-    def write(kind: str = "pictures", goes_on: Callable[[Event], bool] = lambda event: True) -> Run:
-        run, _ = shelf.create(RECIPES[kind])
-        for event in told[kind]:
-            if not goes_on(event):
-                break
-            run.append(event)
-        return run
-
-    return write
+RECIPES = {"pictures": on_pictures(2), "points": on_points()}
 
 
 def show_gap() -> None:
@@ -160,6 +110,37 @@ def test_a_class_chosen_stands_out_in_the_embeddings(written: Callable[..., Run]
     texts = film(page)["traces"][0]["text"]
     assert standing == [row for row, text in enumerate(texts) if ": a 3," in text] != []
     assert page.query_params["class"] == "3"
+
+
+def test_a_test_input_chosen_elsewhere_stands_out_in_the_embeddings_with_its_picture(
+    written: Callable[..., Run],
+) -> None:
+    page = AppTest.from_function(show_gap, default_timeout=60)
+    page.query_params["run"], page.query_params["show"] = written().id, "Embeddings"
+    page.query_params["test"] = "5"
+    page.run()
+    assert not page.exception
+    (row,) = player(page)["standing"]
+    assert "5" in film(page)["traces"][0]["text"][row]
+    cards = "".join(one.proto.body for one in page.get("html"))
+    assert "Test input 5, class" in cards
+    assert "Test input #5 is chosen for all panels" in words(page)
+    page.query_params["test"] = "7"
+    page.run()
+    assert player(page)["standing"] == []
+    assert "Test input #7 is chosen; it is not among the 400" in words(page)
+
+
+def test_a_strip_says_at_each_epoch_who_is_nearer_to_the_teacher(written: Callable[..., Run]) -> None:
+    told = film(open_gap(written().id))
+    assert list(told["near"]["networks"]) == ["teacher", "student", "baseline"]
+    assert told["near"]["of"] == "test pictures answered alike"
+    for frame in told["frames"]:
+        assert {part: 0.0 <= share <= 1.0 for part, share in frame["near"].items()} == {
+            "student": True,
+            "baseline": True,
+        }
+    assert film(open_gap(written().id, "Calibration"))["near"] is None
 
 
 def test_points_have_no_picture_but_an_answer(written: Callable[..., Run]) -> None:

@@ -8,14 +8,10 @@ from collections.abc import Callable
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app import state
-from app.views import scrubber
-from kdcore.engine import run as train
-from kdcore.events import Event, Snapshot
+from kdcore.events import Snapshot
 from kdcore.recipe import Recipe
 from kdcore.run import Run
-from kdcore.runs import Shelf
-from tests.app.asking import Answering, stills, words
+from tests.app.asking import Answering, on_points, stills, words
 
 LINE, CONCEPTS = "Loss landscape", "Visual concepts"
 SMALL = {
@@ -28,42 +24,8 @@ RECIPES = {
     "digits": Recipe.from_json({**SMALL, "data": {"is": "digits", "train_size": 150}}),
     "shapes": Recipe.from_json({**SMALL, "data": DRAWN}),
     "no student alone": Recipe.from_json({**SMALL, "data": DRAWN, "scheme": {"is": "offline", "baseline": False}}),
-    "points": Recipe.from_json(
-        {
-            "data": {"is": "toy2d", "size": 120},
-            "teacher": {"is": "mlp", "width": 8},
-            "student": {"is": "mlp", "width": 4},
-            "training": {"epochs": 1, "teacher_epochs": 1, "batch": 32},
-        }
-    ),
+    "points": on_points(),
 }
-
-
-@pytest.fixture(scope="module")
-def told() -> dict[str, list[Event]]:
-    """What these small runs really said."""
-    return {kind: list(train(recipe)) for kind, recipe in RECIPES.items()}
-
-
-@pytest.fixture
-def desk(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> Answering:
-    found = Answering(shelf)
-    monkeypatch.setattr(state, "desk", lambda: found)
-    scrubber.forget()
-    return found
-
-
-@pytest.fixture
-def written(shelf: Shelf, desk: Answering, told: dict[str, list[Event]]) -> Callable[..., Run]:
-    """Puts such a run on the shelf, or what of it is kept."""
-
-    def write(kind: str, kept: Callable[[Event], bool] = lambda event: True) -> Run:
-        run, _ = shelf.create(RECIPES[kind])
-        for event in filter(kept, told[kind]):
-            run.append(event)
-        return run
-
-    return write
 
 
 def show_gap() -> None:
@@ -160,5 +122,5 @@ def test_other_data_are_refused_in_one_sentence(kind: str, key: str, written: Ca
 
 @pytest.mark.parametrize("section", [LINE, CONCEPTS])
 def test_a_run_without_snapshots_has_nothing_to_look_into(section: str, written: Callable[..., Run]) -> None:
-    page = open_gap(written("shapes", lambda event: not isinstance(event, Snapshot)), section)
+    page = open_gap(written("shapes", said=lambda event: None if isinstance(event, Snapshot) else event), section)
     assert "without a snapshot" in words(page)

@@ -10,54 +10,30 @@ from streamlit.testing.v1 import AppTest
 
 from app import state
 from app.draft import tidy
-from app.views import scrubber
 from app.views.pinned import Match, pinned
 from kdcore.answers.layer_attention import LayerAttention
 from kdcore.catalog import catalog
 from kdcore.check import faults
 from kdcore.engine import run as train
-from kdcore.events import Event, Finished, PhaseStarted
+from kdcore.events import Finished, PhaseStarted
 from kdcore.probes.layer_assignment import LayerAssignment
 from kdcore.recipe import Recipe
 from kdcore.revive import revive
 from kdcore.run import Run
 from kdcore.runs import Shelf
-from tests.app.asking import Answering, words
+from tests.app.asking import on_pictures, words
 
-SMALL = {
-    "data": {"is": "digits", "train_size": 200},
-    "teacher": {"is": "plain", "width": 6},
-    "student": {"is": "plain", "width": 4, "stage_count": 2},
-    "training": {"epochs": 1, "teacher_epochs": 1, "batch": 64},
-}
 RECIPES = {
-    name: Recipe.from_json({**SMALL, "methods": [{"is": method} for method in methods]})
+    name: on_pictures(methods=[{"is": method} for method in methods])
     for name, methods in {
         "semckd": ("ce", "semckd"), "afd_attn": ("ce", "afd_attn", "kd"), "both": ("semckd", "afd_attn"), "kd": ("kd",),
     }.items()
 }  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def told() -> dict[str, list[Event]]:
-    """What small runs really said."""
-    return {name: list(train(recipe)) for name, recipe in RECIPES.items()}
-
-
-@pytest.fixture
-def written(shelf: Shelf, told: dict[str, list[Event]], monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Run]:
-    """Puts such a run on the shelf."""
-    monkeypatch.setattr(state, "desk", lambda: Answering(shelf))
+@pytest.fixture(autouse=True)
+def every_card(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(state, "catalog", catalog)
-    scrubber.forget()
-
-    def write(name: str) -> Run:
-        run, _ = shelf.create(RECIPES[name])
-        for event in told[name]:
-            run.append(event)
-        return run
-
-    return write
 
 
 def look() -> None:

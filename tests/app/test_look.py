@@ -12,56 +12,19 @@ from app import state
 from app.views import scrubber, similar
 from app.views.similar import with_pair
 from kdcore.catalog import catalog
-from kdcore.engine import run as train
-from kdcore.events import Event, Snapshot
+from kdcore.events import Snapshot
 from kdcore.recipe import Recipe
 from kdcore.run import Run
 from kdcore.runs import Shelf
-from tests.app.asking import Answering, words
+from tests.app.asking import Answering, on_pictures, on_points, words
 
-PICTURES = Recipe.from_json(
-    {
-        "data": {"is": "digits", "train_size": 200},
-        "teacher": {"is": "plain", "width": 6},
-        "student": {"is": "plain", "width": 4, "stage_count": 2},
-        "methods": [{"is": "ce"}, {"is": "semckd"}, {"is": "ab", "own_stage": 0.0}],
-        "training": {"epochs": 2, "teacher_epochs": 1, "batch": 64},
-    }
-)
-POINTS = Recipe.from_json(
-    {
-        "data": {"is": "toy2d", "size": 120},
-        "teacher": {"is": "mlp", "width": 8},
-        "student": {"is": "mlp", "width": 4},
-        "training": {"epochs": 2, "teacher_epochs": 2, "batch": 32},
-    }
-)
+RECIPES = {
+    "pictures": on_pictures(2, methods=[{"is": "ce"}, {"is": "semckd"}, {"is": "ab", "own_stage": 0.0}]),
+    "points": on_points(2),
+}
 MAPS, BOUNDARIES, LAYERS = "Feature maps", "Activation boundaries", "Layer assignment"
 SIMILARITY = "Similarity (CKA)"
 KERNEL = "CKA's kernel, beside SVCCA"
-
-
-@pytest.fixture(scope="module")
-def told() -> dict[str, list[Event]]:
-    """What two small runs really said."""
-    return {"pictures": list(train(PICTURES)), "points": list(train(POINTS))}
-
-
-@pytest.fixture
-def written(shelf: Shelf, told: dict[str, list[Event]], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Run]:
-    """Puts such a run, or its beginning, on the shelf."""
-    monkeypatch.setattr(state, "desk", lambda: Answering(shelf))
-    scrubber.forget()
-
-    def write(kind: str, goes_on: Callable[[Event], bool] = lambda event: True) -> Run:
-        run, _ = shelf.create(PICTURES if kind == "pictures" else POINTS)
-        for event in told[kind]:
-            if not goes_on(event):
-                break
-            run.append(event)
-        return run
-
-    return write
 
 
 def look() -> None:
@@ -242,7 +205,7 @@ def test_suggested_pairs_say_why_and_lead_to_begin(
     assert name == "begin"
     assert [part.method.key for part in recipe.methods] == ["ce", "ab"]
     assert len(recipe.methods[1].pairs or ()) == 1
-    assert recipe.student == PICTURES.student
+    assert recipe.student == RECIPES["pictures"].student
 
 
 @pytest.mark.parametrize(
@@ -287,6 +250,36 @@ def test_a_damaged_snapshot_is_a_sentence(written: Callable[..., Run]) -> None:
     page = open_look(run.id)
     assert page.info
     assert not page.exception
+
+
+def test_a_finished_run_is_read_once_for_all_tabs(written: Callable[..., Run], monkeypatch: pytest.MonkeyPatch) -> None:
+    run = written()
+    read: list[int] = []
+    fold = state.fold
+    monkeypatch.setattr(state, "fold", lambda events, history: (read.append(len(events)), fold(events, history))[1])
+    first, second = open_look(run.id), open_look(run.id)
+    assert sum(count > 0 for count in read) == 1
+    assert words(first) == words(second)
+
+
+def test_a_film_that_takes_long_can_be_stopped_and_taken_up_again(
+    written: Callable[..., Run], desk: Answering, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = written()
+    count = len(run.history().phases[2].snapshots)
+    assert count >= 3
+    monkeypatch.setattr(scrubber, "PATIENCE", 0.0)  # one epoch a look
+    page = open_look(run.id, "Similarity (CKA)")
+    assert len(shown(page)["film"]["frames"]) == 1
+    page.button(key="film-similarity.stop").click().run()
+    assert not page.exception
+    asked = len(desk.asked)
+    page.run()
+    assert len(desk.asked) == asked, "nothing more is asked once stopped"
+    again = next(one for one in page.button if "other" in one.label)
+    again.click().run()
+    page.run()
+    assert len(desk.asked) > asked
 
 
 def test_sixty_of_many_snapshots_are_asked_with_both_ends() -> None:

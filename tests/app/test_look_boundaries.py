@@ -8,54 +8,16 @@ from collections.abc import Callable
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app import state
-from app.views import scrubber
-from kdcore.engine import run as train
-from kdcore.events import Event
-from kdcore.recipe import Recipe
 from kdcore.run import Run
-from kdcore.runs import Shelf
-from tests.app.asking import Answering, words
+from tests.app.asking import on_pictures, on_points, words
 
 RECIPES = {
-    "pictures": {
-        "data": {"is": "digits", "train_size": 200},
-        "teacher": {"is": "plain", "width": 6},
-        "student": {"is": "plain", "width": 4, "stage_count": 2},
-        "methods": [{"is": "ce"}, {"is": "ab", "margin": 2.0}],
-        "training": {"epochs": 2, "teacher_epochs": 1, "batch": 64},
-    },
-    "points": {
-        "data": {"is": "toy2d", "size": 120},
-        "teacher": {"is": "mlp", "width": 8},
-        "student": {"is": "mlp", "width": 4},
-        "training": {"epochs": 2, "teacher_epochs": 2, "batch": 32},
-    },
+    "pictures": on_pictures(2, methods=[{"is": "ce"}, {"is": "ab", "margin": 2.0}]),
+    "points": on_points(2),
 }
 DRAWINGS = (
     "In a plane", "Along a line", "Neurons like the teacher's", "Neurons that flip", "Distance to the boundary",
 )  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def told() -> dict[str, list[Event]]:
-    """What two small runs really said."""
-    return {kind: list(train(Recipe.from_json(recipe))) for kind, recipe in RECIPES.items()}
-
-
-@pytest.fixture
-def written(shelf: Shelf, told: dict[str, list[Event]], monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Run]:
-    """Puts such a run on the shelf."""
-    monkeypatch.setattr(state, "desk", lambda: Answering(shelf))
-    scrubber.forget()
-
-    def write(kind: str) -> Run:
-        run, _ = shelf.create(Recipe.from_json(RECIPES[kind]))
-        for event in told[kind]:
-            run.append(event)
-        return run
-
-    return write
 
 
 def look() -> None:

@@ -8,56 +8,17 @@ from collections.abc import Callable
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app import state
-from app.views import scrubber
-from kdcore.engine import run as train
-from kdcore.events import Event
-from kdcore.recipe import Recipe
 from kdcore.run import Run
-from kdcore.runs import Shelf
-from tests.app.asking import Answering, words
+from tests.app.asking import on_pictures, on_points, words
 
-PICTURES = Recipe.from_json(
-    {
-        "data": {"is": "digits", "train_size": 200},
-        "teacher": {"is": "plain", "width": 6},
-        "student": {"is": "plain", "width": 4, "stage_count": 2},
-        "methods": [{"is": "ce"}, {"is": "at"}, {"is": "rkd"}, {"is": "nst", "kernel": "gaussian"}],
-        "training": {"epochs": 1, "teacher_epochs": 1, "batch": 64},
-    }
-)
-POINTS = Recipe.from_json(
-    {
-        "data": {"is": "toy2d", "size": 120},
-        "teacher": {"is": "mlp", "width": 8},
-        "student": {"is": "mlp", "width": 4},
-        "training": {"epochs": 1, "teacher_epochs": 1, "batch": 32},
-    }
-)
-LABELS_ONLY = Recipe.from_json(
-    {**PICTURES.to_json(), "methods": [{"is": "ce"}, {"is": "nst", "kernel": "gaussian"}]}
-)  # fmt: skip
+GAUSSIAN = {"is": "nst", "kernel": "gaussian"}
+RECIPES = {
+    "pictures": on_pictures(methods=[{"is": "ce"}, {"is": "at"}, {"is": "rkd"}, GAUSSIAN]),
+    "points": on_points(),
+    "flat": on_pictures(methods=[{"is": "ce"}, {"is": "sp"}], student={"is": "mlp", "width": 6}),
+    "nothing to show": on_pictures(methods=[{"is": "ce"}, GAUSSIAN]),
+}
 COMPARED, PARTNERS = "What the method compares", "Channel partners"
-
-
-@pytest.fixture(scope="module")
-def told() -> dict[str, list[Event]]:
-    """What small runs really said."""
-    return {recipe.id: list(train(recipe)) for recipe in (PICTURES, POINTS, LABELS_ONLY)}
-
-
-@pytest.fixture
-def written(shelf: Shelf, told: dict[str, list[Event]], monkeypatch: pytest.MonkeyPatch) -> Callable[[Recipe], Run]:
-    monkeypatch.setattr(state, "desk", lambda: Answering(shelf))
-    scrubber.forget()
-
-    def write(recipe: Recipe) -> Run:
-        run, _ = shelf.create(recipe)
-        for event in told[recipe.id]:
-            run.append(event)
-        return run
-
-    return write
 
 
 def look() -> None:
@@ -85,7 +46,7 @@ def box(page: AppTest, label: str):
 
 
 def test_the_methods_of_the_run_that_have_something_to_show_can_be_chosen(written: Callable[..., Run]) -> None:
-    page = open_look(written(PICTURES).id, COMPARED)
+    page = open_look(written("pictures").id, COMPARED)
     assert box(page, "Method").options == ["Attention transfer (AT)", "Relational distillation (RKD)"]
     assert "infinitely many features" in box(page, "Method").help
     frame = shown(page)["film"]["frames"][-1]
@@ -100,7 +61,7 @@ def test_the_methods_of_the_run_that_have_something_to_show_can_be_chosen(writte
 
 
 def test_a_link_names_the_method_and_one_that_is_not_there_is_a_sentence(written: Callable[..., Run]) -> None:
-    run = written(PICTURES)
+    run = written("pictures")
     page = open_look(run.id, COMPARED, "rkd")
     assert "distances and angles" in shown(page)["film"]["frames"][-1]["says"]
     page = open_look(run.id, COMPARED, "vid")
@@ -109,7 +70,7 @@ def test_a_link_names_the_method_and_one_that_is_not_there_is_a_sentence(written
 
 
 def test_one_of_what_is_compared_can_be_chosen_alone(written: Callable[..., Run]) -> None:
-    page = open_look(written(PICTURES).id, COMPARED)
+    page = open_look(written("pictures").id, COMPARED)
     choice = box(page, "What it compares")
     assert choice.options[:2] == ["all of them", "attention map, stage 1 ↔ stage 1"]
     before = len(shown(page)["film"]["frames"][-1]["traces"])
@@ -120,7 +81,7 @@ def test_one_of_what_is_compared_can_be_chosen_alone(written: Callable[..., Run]
 
 def test_another_picture_is_another_film(written: Callable[..., Run]) -> None:
     for view in (COMPARED, PARTNERS):
-        page = open_look(written(PICTURES).id, view)
+        page = open_look(written("pictures").id, view)
         before = shown(page)["film"]["traces"]
         page.number_input[0].set_value(5).run()
         assert not page.exception
@@ -129,7 +90,7 @@ def test_another_picture_is_another_film(written: Callable[..., Run]) -> None:
 
 
 def test_partners_of_any_pair_of_layers(written: Callable[..., Run]) -> None:
-    page = open_look(written(PICTURES).id, PARTNERS)
+    page = open_look(written("pictures").id, PARTNERS)
     film = shown(page)["film"]
     assert "the student" in film["frames"][-1]["says"]
     assert {trace.get("name") for trace in film["traces"]} >= {"Student", "Teacher", "Student alone", "link"}
@@ -137,14 +98,29 @@ def test_partners_of_any_pair_of_layers(written: Callable[..., Run]) -> None:
     assert "stage 3 of the teacher" in words(page)
 
 
+@pytest.mark.parametrize(
+    ("view", "why"),
+    [(PARTNERS, "The student's neurons have no place in a picture"), (COMPARED, "Many pictures are compared")],
+)
+def test_a_picture_that_is_not_shown_cannot_be_chosen_and_it_says_why(
+    view: str, why: str, written: Callable[..., Run]
+) -> None:
+    page = open_look(written("flat").id, view)
+    assert [choice.disabled for choice in page.number_input if choice.label == "Picture"] == [True]
+    assert why in words(page)
+    assert shown(page)["film"]["frames"]
+    page = open_look(written("pictures").id, view)
+    assert [choice.disabled for choice in page.number_input if choice.label == "Picture"] == [False]
+
+
 @pytest.mark.parametrize("view", [COMPARED, PARTNERS])
 def test_points_have_them_too(view: str, written: Callable[..., Run]) -> None:
-    page = open_look(written(POINTS).id, view)
+    page = open_look(written("points").id, view)
     assert not page.number_input
     assert shown(page)["film"]["frames"]
 
 
 def test_a_run_with_nothing_to_lay_side_by_side_says_why(written: Callable[..., Run]) -> None:
-    page = open_look(written(LABELS_ONLY).id, COMPARED)
+    page = open_look(written("nothing to show").id, COMPARED)
     assert "infinitely many features" in words(page)
     assert not page.get("bidi_component")

@@ -5,31 +5,20 @@ from __future__ import annotations
 import base64
 import io
 import json
+from collections.abc import Callable
 
 import numpy
 import pytest
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from app import state
 from app.canvas.component import SIDE, unpacked
-from app.views import own_picture, scrubber
-from kdcore.engine import run as train
-from kdcore.events import Event
+from app.views import own_picture
 from kdcore.own_pictures import drawn, find, keep, uploaded
-from kdcore.recipe import Recipe
 from kdcore.run import Run
-from kdcore.runs import Shelf
-from tests.app.asking import Answering, words
+from tests.app.asking import on_pictures, words
 
-RECIPE = Recipe.from_json(
-    {
-        "data": {"is": "digits", "train_size": 200},
-        "teacher": {"is": "plain", "width": 6},
-        "student": {"is": "plain", "width": 4, "stage_count": 2},
-        "training": {"epochs": 1, "teacher_epochs": 1, "batch": 64},
-    }
-)
+RECIPES = {"pictures": on_pictures()}
 
 
 def stroke(side: int = SIDE) -> bytes:
@@ -44,19 +33,9 @@ def photo() -> bytes:
     return kept.getvalue()
 
 
-@pytest.fixture(scope="module")
-def told() -> list[Event]:
-    return list(train(RECIPE))
-
-
 @pytest.fixture
-def run(shelf: Shelf, told: list[Event], monkeypatch: pytest.MonkeyPatch) -> Run:
-    monkeypatch.setattr(state, "desk", lambda: Answering(shelf))
-    scrubber.forget()
-    made, _ = shelf.create(RECIPE)
-    for event in told:
-        made.append(event)
-    return made
+def run(written: Callable[..., Run]) -> Run:
+    return written()
 
 
 def show_page(name: str) -> None:

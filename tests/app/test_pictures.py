@@ -8,61 +8,14 @@ from collections.abc import Callable
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app import state
-from app.views import scrubber
 from kdcore.answer import Answer
-from kdcore.engine import run as train
 from kdcore.events import Event, Snapshot
 from kdcore.processes import this_process
-from kdcore.recipe import Recipe
 from kdcore.run import Run
 from kdcore.runs import Shelf
-from tests.app.asking import Answering, stills, words
+from tests.app.asking import Answering, on_pictures, on_points, stills, words
 
-PICTURES = Recipe.from_json(
-    {
-        "data": {"is": "digits", "train_size": 200},
-        "teacher": {"is": "plain", "width": 6},
-        "student": {"is": "plain", "width": 4, "stage_count": 2},
-        "training": {"epochs": 2, "teacher_epochs": 1, "batch": 64},
-    }
-)
-POINTS = Recipe.from_json(
-    {
-        "data": {"is": "toy2d", "size": 120},
-        "teacher": {"is": "mlp", "width": 8},
-        "student": {"is": "mlp", "width": 4},
-        "training": {"epochs": 1, "teacher_epochs": 1, "batch": 32},
-    }
-)
-
-
-@pytest.fixture(scope="module")
-def told() -> dict[str, list[Event]]:
-    return {"pictures": list(train(PICTURES)), "points": list(train(POINTS))}
-
-
-@pytest.fixture
-def desk(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> Answering:
-    found = Answering(shelf)
-    monkeypatch.setattr(state, "desk", lambda: found)
-    scrubber.forget()
-    return found
-
-
-@pytest.fixture
-def written(shelf: Shelf, told: dict[str, list[Event]], desk: Answering) -> Callable[..., Run]:
-    """Puts a run, or its beginning, on the shelf."""
-
-    def write(kind: str = "pictures", goes_on: Callable[[Event], bool] = lambda event: True) -> Run:
-        run, _ = shelf.create(PICTURES if kind == "pictures" else POINTS)
-        for event in told[kind]:
-            if not goes_on(event):
-                break
-            run.append(event)
-        return run
-
-    return write
+RECIPES = {"pictures": on_pictures(2), "points": on_points()}
 
 
 def pictures() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,68 +11,29 @@ from streamlit.testing.v1 import AppTest
 from app import state
 from app.charts import forms as chart
 from app.views.form_weight import reweighted
-from kdcore.answer import Answer, answer_from_bytes
 from kdcore.answers.forms import Forms
 from kdcore.cards import Catalog
-from kdcore.catalog import PROBES
-from kdcore.catalog import catalog as read_catalog
+from kdcore.catalog import PROBES, catalog
 from kdcore.conventions import FORMS
-from kdcore.engine import run as train
-from kdcore.events import Event, Snapshot
-from kdcore.launch import AskError
-from kdcore.recipe import Recipe
+from kdcore.events import Snapshot
 from kdcore.revive import revive
 from kdcore.run import Run
-from kdcore.runs import Shelf
-from tests.app.asking import stills
+from tests.app.asking import Answering, on_pictures, stills, words
 
-TRAINED = Recipe.from_json(
-    {
-        "data": {"is": "digits", "train_size": 200},
-        "teacher": {"is": "plain", "width": 6},
-        "student": {"is": "plain", "width": 4, "stage_count": 2},
-        "methods": [{"is": "ce"}, {"is": "logit_regression", "form": "half_sum", "weight": 0.02}],
-        "training": {"epochs": 1, "teacher_epochs": 1, "batch": 64},
-    }
-)
+RECIPES = {
+    "logits": on_pictures(methods=[{"is": "ce"}, {"is": "logit_regression", "form": "half_sum", "weight": 0.02}])
+}
 
 
-class Desk:
-    """Answers in this process as a worker does, without one."""
-
-    def __init__(self, shelf: Shelf) -> None:
-        self.shelf = shelf
-
-    def ask(self, run_id: str, probe_key: str, settings: dict[str, object], snapshot: str) -> Answer:
-        try:
-            answer = PROBES[probe_key](**settings).ask(revive(self.shelf.run(run_id), snapshot))
-        except ValueError as error:
-            raise AskError(str(error)) from error
-        return answer_from_bytes(answer.to_bytes())
-
-
-@pytest.fixture(scope="module")
-def told() -> list[Event]:
-    return list(train(TRAINED))
-
-
-@pytest.fixture
-def empty(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> Shelf:
-    """A shelf without even the recorded runs."""
-    bare = Shelf(shelf.root, shelf.root / "none recorded")
-    found = read_catalog()
-    monkeypatch.setattr(state, "shelf", lambda: bare)
-    monkeypatch.setattr(state, "desk", lambda: Desk(bare))
+@pytest.fixture(autouse=True)
+def every_card(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = catalog()
     monkeypatch.setattr(state, "catalog", lambda: found)
-    return bare
 
 
 @pytest.fixture
-def trained(empty: Shelf, told: list[Event]) -> Run:
-    run, _ = empty.create(TRAINED)
-    for event in told:
-        run.append(event)
-    return run
+def trained(written: Callable[..., Run]) -> Run:
+    return written()
 
 
 def page() -> None:
@@ -86,16 +48,12 @@ def opened() -> AppTest:
     return test
 
 
-def words(test: AppTest) -> str:
-    return "\n".join(one.value for kind in (test.markdown, test.caption, test.info) for one in kind)
-
-
 def chosen(test: AppTest, start: str) -> Any:
     (found,) = [box for box in test.selectbox if (box.key or "").startswith(start)]
     return found
 
 
-def test_an_empty_shelf_shows_every_form_and_leads_to_begin(empty: Shelf, gone: list) -> None:
+def test_an_empty_shelf_shows_every_form_and_leads_to_begin(desk: Answering, gone: list) -> None:
     test = opened()
     assert [latex.value.strip("$\n ") for latex in test.latex] == [form.formula for form in FORMS["kd"]]
     assert "gradient ÷ C" in words(test)
@@ -152,18 +110,15 @@ def test_a_form_that_does_not_fit_is_left_out_with_its_reason(trained: Run) -> N
     assert "Without the mean over channels" not in chosen(test, "same.which.at").options
 
 
-def test_a_run_without_a_taught_student_says_so_and_still_shows_the_formulas(empty: Shelf, told: list[Event]) -> None:
-    run, _ = empty.create(TRAINED)
-    for event in told:
-        if not isinstance(event, Snapshot):
-            run.append(event)
+def test_a_run_without_a_taught_student_says_so_and_still_shows_the_formulas(written: Callable[..., Run]) -> None:
+    written(said=lambda event: None if isinstance(event, Snapshot) else event)
     test = opened()
     assert "no snapshot of a student" in words(test)
     assert test.latex
 
 
 def test_reweighted_adds_a_method_that_the_recipe_lacks() -> None:
-    found = reweighted(TRAINED, "at", 5.0, {"form": "paper"}).methods[-1]
+    found = reweighted(RECIPES["logits"], "at", 5.0, {"form": "paper"}).methods[-1]
     assert (found.method.key, found.method.settings, found.weight) == ("at", {"form": "paper"}, 5.0)
 
 
@@ -194,5 +149,5 @@ def test_factors_have_three_digits() -> None:
 
 
 def test_the_catalog_lists_the_probe() -> None:
-    found: Catalog = read_catalog()
+    found: Catalog = catalog()
     assert found.card("probes", "conventions").facts["answers"] == "Forms"

@@ -18,6 +18,7 @@ from app.live.series import live_data
 from app.words import GROUPS, KINDS
 from kdcore.answers.bars import Bars
 from kdcore.answers.picture_grid import PictureGrid
+from kdcore.catalog import catalog
 from kdcore.events import Event, Gradients, PhaseStarted, Scored, Shown, Started, Step
 from kdcore.history import fold
 from kdcore.launch import LaunchError
@@ -184,10 +185,20 @@ def test_gradients_are_drawn_and_said(finished: Run) -> None:
     assert not page.error
 
 
-def test_a_term_without_gradient_is_called_broken(finished: Run) -> None:
+def test_a_term_without_gradient_is_called_broken(finished: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(state, "catalog", catalog)
     apart(finished, 1, 0.0, None)
     page = open_watch(finished.id)
     assert "kd is broken here" in errors(page)
+
+
+def test_a_term_that_trains_a_method_s_own_parts_is_not(finished: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(state, "catalog", catalog)
+    lengths = {"ce.ce": 1.0, "crd.student": 0.5, "crd.teacher": 0.0, "from teacher 2: unikd.anchor": 0.0}
+    finished.append(Gradients(time.time(), 2, "student", 1, 0.1, lengths, 0.5))
+    page = open_watch(finished.id)
+    assert "What each part of the loss does" in words(page)
+    assert errors(page) == ""
 
 
 def test_without_measured_gradients_nothing_is_claimed(finished: Run) -> None:
@@ -333,3 +344,16 @@ def test_the_gap_has_the_gradients_of_the_chosen_phase(
     assert "together (cosine 0.50)" in words(page).replace("\\", "")
     assert len(components(page, having="figure")) == 2
     assert page.get("download_button")
+
+
+def test_labels_that_a_scheme_s_own_loss_hears_are_drawn_as_those_of_a_lesson() -> None:
+    taught = {"student": "student", "teacher": "teacher", "kind": "knowledge", "share": 1.0, "parts": []}
+    phase = {"title": "The student learns", "learners": ["student"], "lessons": [taught]}
+    assert cast.steps_of([phase])[0].learns == {"student": []}
+    assert cast.steps_of([{**phase, "terms": {"student": ["kd", "distance"]}}])[0].learns == {"student": []}
+    heard = {**phase, "terms": {"student": ["labels", "old answers"]}}
+    assert cast.steps_of([heard])[0].learns == {"student": ["labels"]}
+    network = {"title": "Plain", "parameters": 10, "twin_of": ""}
+    roles = {part: {**network, "part": part} for part in ("teacher", "student")}
+    words = [word for trace in cast.draw(roles, [heard], dark=False).data for word in trace.text or ()]
+    assert words == ["frozen", "learns + labels"]

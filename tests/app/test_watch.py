@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -237,11 +238,15 @@ def test_without_a_student_alone_nothing_is_claimed(finished: Run) -> None:
     assert against(history, "baseline") is None
 
 
-def test_the_page_finds_plotly_where_it_looks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_page_finds_plotly_where_it_looks_and_it_draws_what_charts_are_made_of() -> None:
     from app.live import component
 
-    monkeypatch.setattr(component, "STATIC", tmp_path / "static")
-    found = component.publish_plotly()
-    assert found.read_text(encoding="utf-8")[:400].count("plotly.js") >= 1
-    stamp = found.stat().st_mtime_ns
-    assert component.publish_plotly().stat().st_mtime_ns == stamp
+    assert component.ADDRESS.startswith(f"app/static/{component.LIBRARY.name}?")
+    told = component.LIBRARY.read_text(encoding="utf-8")
+    assert "plotly.js (cartesian" in told[:200]
+    charts = Path(component.__file__).parents[1].rglob("*.py")
+    drawn = {kind for chart in charts for kind in re.findall(r"go\.([A-Z][a-z0-9]+)\(", chart.read_text("utf-8"))}
+    kinds = drawn - {"Figure"}
+    assert {"Heatmap", "Scatter"} <= kinds
+    for kind in kinds:
+        assert re.search(rf'name:"{kind.lower()}"', told), f"{kind} is not in the drawing library"
