@@ -9,7 +9,6 @@ from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from kdcore.inheritance import inherit, paired
 from kdcore.network import Network
@@ -215,6 +214,8 @@ def _macs(network: Network, shape: tuple[int, ...]) -> dict[str, int]:
     mode = network.training
     network.eval()
     device = next(network.parameters()).device
+    from torch.utils.flop_counter import FlopCounterMode
+
     with FlopCounterMode(display=False) as counter:
         network(torch.zeros(1, *shape, device=device))  # called as a module: else its own name is missing
     network.train(mode)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from kdcore.alignment import one_plane
@@ -40,6 +39,8 @@ def assigned(correlation: Tensor) -> list[Partners]:
 
     (c, c') -> min(c, c') pairs, the best first.
     """
+    from scipy.optimize import linear_sum_assignment
+
     rows, columns = linear_sum_assignment(correlation.cpu().numpy(), maximize=True)
     pairs = [Partners(int(s), int(t), float(correlation[s, t])) for s, t in zip(rows, columns, strict=True)]
     return sorted(pairs, key=lambda pair: (-pair.correlation, pair.theirs))

@@ -12,8 +12,6 @@ import math
 from collections.abc import Callable
 from typing import Literal
 
-from scipy.optimize import minimize_scalar
-
 Mechanism = Literal["gaussian", "laplace"]
 
 
@@ -44,6 +42,8 @@ def epsilon(mechanism: Mechanism, scale: float, queries: int, *, delta: float) -
 def _least(function: Callable[[float], float]) -> float:
     """Least value for orders between 1 + 1e-6 and 1 + 1e6."""
     low, high = math.log(1e-6), math.log(1e6)
+    from scipy.optimize import minimize_scalar
+
     return float(minimize_scalar(function, bounds=(low, high), method="bounded", options={"xatol": 1e-9}).fun)
 
 

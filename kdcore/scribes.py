@@ -75,13 +75,15 @@ class Scribes:
         """
         with self._lock:
             while not self._closed:
+                if len(self._busy) >= self._slots:
+                    return  # whoever is done first takes the next; to warm one more would only slow them down
                 if self._idle is None and self._broken < TRIES:
                     self._idle = self._start()
                     if self._idle is None:
                         continue
                 if self._broken >= TRIES and self._idle is None:
                     self._give_up()
-                if self._idle is None or not self._line or len(self._busy) >= self._slots:
+                if self._idle is None or not self._line:
                     return
                 child, self._idle = self._idle, None
                 self._hand(child)

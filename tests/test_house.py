@@ -172,6 +172,10 @@ def test_no_torch_comes_along(modules: tuple[str, ...]) -> None:
     assert came_along(modules, ("torch", "torchvision", "captum")) == "[]"
 
 
+def test_what_training_starts_with_is_not_made_slow_by_what_few_need() -> None:
+    assert came_along(("kdcore.worker",), ("scipy.optimize", "scipy.stats", "sklearn", "captum", "plotly")) == "[]"
+
+
 def test_a_core_for_watching_brings_no_screen() -> None:
     assert came_along(LIGHT, ("streamlit", "plotly", "app")) == "[]"
 

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import numpy
 import torch
-from scipy.stats import rankdata
 from torch import Tensor
 
 from kdcore.answers.layer_attention import LayerAttention
@@ -156,6 +155,8 @@ def rank_correlation(attention: numpy.ndarray, similarity: numpy.ndarray, *, att
     Without ties it is the mean of the attending layers' own coefficients.
     """
     axis = 1 if attends == "student" else 0
+    from scipy.stats import rankdata
+
     ranks = [rankdata(values, axis=axis) for values in (attention, similarity)]
     first, second = (found - found.mean(axis=axis, keepdims=True) for found in ranks)
     whole = float(numpy.square(first).sum() * numpy.square(second).sum()) ** 0.5
