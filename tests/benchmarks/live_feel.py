@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
@@ -27,14 +28,15 @@ TABS = 10
 POINTS = """() => [...document.querySelectorAll('#kdlab-live-chart .js-plotly-plot, #kdlab-live-chart.js-plotly-plot')]
     .flatMap((plot) => plot.data).reduce((sum, line) => sum + (line.x ? line.x.length : 0), 0)"""
 PLACES = {  # title in the navigation -> what is there once the page has answered
-    "Runs": "Runs", "Methods": "Methods", "Same name": "Same name, different loss",
+    "Runs": "Runs", "Same name": "Same name, different loss",
     "Tournament": "Every method on one pair", "What if": "What if?",
 }  # fmt: skip
 
 
 def recipe(*, seed: int, epochs: int) -> Recipe:
-    """The default digits run with a longer student."""
-    return Recipe(seed=seed).with_setting("training.epochs", epochs)
+    """The default digits run with a larger student that takes longer."""
+    found = Recipe(seed=seed).with_setting("student", {"is": "plain", "width": 16})
+    return found.with_setting("training.epochs", epochs)
 
 
 def start(page: Page, app: App, chosen: Recipe) -> Run:
@@ -43,8 +45,8 @@ def start(page: Page, app: App, chosen: Recipe) -> Run:
     button.wait_for(timeout=90_000)
     page.wait_for_timeout(3000)
     button.click()
-    page.wait_for_url("**/watch**", timeout=90_000)
-    return Shelf(app.runs).run(chosen.id)
+    page.wait_for_url("**/watch?*run=*", timeout=90_000)
+    return Shelf(app.runs).run(parse_qs(urlsplit(page.url).query)["run"][0])
 
 
 def learns(run: Run) -> bool:
@@ -60,7 +62,7 @@ def until_learning(run: Run) -> None:
 def pace(run: Run) -> float:
     """Steps a second of the student's phase."""
     events = run.events()[0]
-    number = next(event.number for event in events if isinstance(event, PhaseStarted) and "student" in event.learners)
+    number = next(event.phase for event in events if isinstance(event, PhaseStarted) and "student" in event.learners)
     steps = [event for event in events if isinstance(event, Step) and event.phase == number]
     return (steps[-1].step - steps[0].step) / (steps[-1].time - steps[0].time)
 
@@ -85,7 +87,7 @@ def visits(page: Page, run: Run) -> list[float]:
     while run.said_end() is None and len(found) < 40:
         name = names[len(found) % len(names)]
         began = time.perf_counter()
-        page.get_by_test_id("stSidebarNav").get_by_role("link", name=name, exact=True).click()
+        page.get_by_role("link", name=name).first.click()
         page.get_by_role("heading", name=PLACES[name], exact=True).wait_for(timeout=30_000)
         found.append(time.perf_counter() - began)
         page.wait_for_timeout(300)
@@ -130,17 +132,17 @@ def main() -> None:
             print(f"load before: {os.getloadavg()[0]:.1f}")
             page = browser.new_page()
             finished(start(page, app, recipe(seed=1, epochs=5)))  # everything has been opened once
-            run = start(page, app, recipe(seed=1, epochs=1500))
+            run = start(page, app, recipe(seed=1, epochs=500))
             spread("a new point on Watch every", gaps(page, run))
-            run = start(page, app, recipe(seed=1, epochs=3000))
+            run = start(page, app, recipe(seed=1, epochs=1000))
             until_learning(run)
             spread("from a click to another page", visits(page, run))
             run.request_stop()
             page.close()
             ratios = []
             for number in range(3):
-                alone = watched_by(browser, app, recipe(seed=1, epochs=1001 + 2 * number), 0)
-                many = watched_by(browser, app, recipe(seed=1, epochs=1002 + 2 * number), TABS)
+                alone = watched_by(browser, app, recipe(seed=1, epochs=301 + 2 * number), 0)
+                many = watched_by(browser, app, recipe(seed=1, epochs=302 + 2 * number), TABS)
                 ratios.append(many / alone)
                 print(f"steps a second: {alone:.0f} unwatched, {many:.0f} with {TABS} tabs")
             print(f"with {TABS} tabs a run keeps {100 * statistics.median(ratios):.0f} % of its pace")
