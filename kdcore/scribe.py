@@ -101,6 +101,8 @@ class _Impatience:
 
     def __enter__(self) -> None:
         if threading.current_thread() is threading.main_thread():
+            if hasattr(signal, "SIGUSR1"):  # of its own: whoever runs in the background may have SIGINT ignored
+                signal.signal(signal.SIGUSR1, signal.default_int_handler)
             self._watch.start()
 
     def __exit__(self, *_: object) -> None:
@@ -118,7 +120,7 @@ class _Impatience:
 
 def _interrupt() -> None:
     if hasattr(signal, "pthread_kill"):  # a real signal also ends what sleeps or reads in the system
-        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGUSR1)
     else:
         _thread.interrupt_main()
 

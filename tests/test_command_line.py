@@ -136,6 +136,7 @@ def test_ctrl_c_ends_with_four_and_the_run_says_stopped(tmp_path: Path) -> None:
         [sys.executable, "-m", "kdcore", "run", "recipe.json", "--root", "runs"],
         cwd=tmp_path, stderr=subprocess.PIPE, text=True,
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)},
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # as in a terminal, also where tests are not
     )  # fmt: skip
     try:
         assert running.stderr is not None
