@@ -44,8 +44,10 @@ def nodes() -> Iterator[Any]:
         from ray.cluster_utils import Cluster
 
         folder = tempfile.mkdtemp(prefix="kdlab")  # short: Ray's sockets stand in it
+        patch.setenv("RAY_TMPDIR", folder)
+        (Path(folder) / "ray").mkdir()  # here Ray writes the cluster's address, and does not make the folder for it
         node = {"num_cpus": 1, "object_store_memory": STORE, "include_dashboard": False}
-        cluster = Cluster(initialize_head=True, head_node_args={**node, "temp_dir": folder})
+        cluster = Cluster(initialize_head=True, head_node_args=node)
         try:
             cluster.add_node(**node)
             patch.setenv("KDLAB_RAY", cluster.address)
