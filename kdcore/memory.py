@@ -15,8 +15,6 @@ from kdcore.vocabulary import Seen
 
 MEMORY = 2**30
 """Bytes that a frozen teacher's kept outputs may take; above that the teacher looks at every batch again."""
-
-
 SHARED = 2**26
 """Bytes up to which a process keeps a memory for its next run: a grid's runs mostly have one teacher."""
 _shared: OrderedDict[tuple[bytes, tuple[str, ...]], tuple[Tensor, TeacherMemory]] = OrderedDict()
@@ -24,9 +22,11 @@ _shared: OrderedDict[tuple[bytes, tuple[str, ...]], tuple[Tensor, TeacherMemory]
 
 def remembered(stage: Stage, role: str, split: Split, reads: set[str]) -> TeacherMemory:
     """A teacher's memory, made now or for an earlier run of this process: same weights, same pictures, same fields."""
-    images, network = stage.eyes(role, split), stage.cast[role]
-    key = (_digest(network), tuple(sorted(reads)))
-    if key in _shared and _shared[key][0] is images and not any(part in reads for part in PARTS):
+    if any(part in reads for part in PARTS):
+        return TeacherMemory(stage, role, split, reads)  # its parts are those of this run's own network
+    images = stage.eyes(role, split)
+    key = (_digest(stage.cast[role]), tuple(sorted(reads)))
+    if key in _shared and _shared[key][0] is images:
         _shared.move_to_end(key)
         return _shared[key][1]
     found = TeacherMemory(stage, role, split, reads)

@@ -96,13 +96,13 @@ class Run:
         self._writable()
         if isinstance(event, Checkpoint):
             said = {"phase": event.phase, "step": event.step, "bytes": size_of(self.folder / "events.jsonl")}
-            write_whole(self.folder / "checkpoint.safetensors", _safetensors(event.tensors, said), durable=False)
+            write_whole(self.folder / "checkpoint.safetensors", safetensors_of(event.tensors, said), durable=False)
             return
         if isinstance(event, Snapshot) and event.tensors:
             path = self._snapshot(event.name)
             path.parent.mkdir(exist_ok=True)
             if not (isinstance(event.tensors, Kept) and share_file(event.tensors.path, path)):
-                write_whole(path, _safetensors(event.tensors), durable=True)
+                write_whole(path, safetensors_of(event.tensors), durable=True)
         if isinstance(event, Shown):
             path = self._shown(event.name)
             path.parent.mkdir(exist_ok=True)
@@ -320,8 +320,11 @@ class Kept(Mapping[str, "Tensor"]):
         return True  # without reading it
 
 
-def _safetensors(tensors: Mapping[str, Tensor], said: dict[str, int] | None = None) -> bytes:
-    """Made in memory and not by the library's own file writer, so that a full disk is an OSError that says so."""
+def safetensors_of(tensors: Mapping[str, Tensor], said: dict[str, int] | None = None) -> bytes:
+    """Tensors, also such as share their memory, as safetensors.
+
+    Made in memory and not by the library's own file writer, so that a full disk is an OSError that says so.
+    """
     from safetensors.torch import save
 
     seen: set[int] = set()

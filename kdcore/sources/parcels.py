@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from safetensors import SafetensorError
-from safetensors.torch import load, save
+from safetensors.torch import load
 from torch import Tensor
 
 from kdcore.events import Checkpoint, Event, Shown, Snapshot
+from kdcore.run import safetensors_of
 from kdcore.start import Start
 from kdcore.wellformed import event_from_line
 
@@ -23,7 +23,7 @@ def packed(event: Event) -> Parcel:
     """The event with all that it brings along."""
     content = b""
     if isinstance(event, (Snapshot, Checkpoint)):
-        content = bytes_of(event.tensors)
+        content = safetensors_of(event.tensors)
     elif isinstance(event, Shown):
         content = event.content
     return line_of(event), content
@@ -46,7 +46,7 @@ def line_of(event: Event) -> bytes:
 def packed_start(start: Start) -> Parcel:
     """Where a run begins that does not begin at the beginning."""
     told = {"phase": start.phase, "step": start.step, "epoch": start.epoch, "fork": start.fork}
-    return json.dumps(told).encode(), bytes_of(start.tensors)
+    return json.dumps(told).encode(), safetensors_of(start.tensors)
 
 
 def unpacked_start(parcel: Parcel) -> Start:
@@ -56,18 +56,6 @@ def unpacked_start(parcel: Parcel) -> Start:
         int(told["phase"]), tensors_of(parcel[1]),
         step=int(told["step"]), epoch=float(told["epoch"]), fork=bool(told["fork"]),
     )  # fmt: skip
-
-
-def bytes_of(tensors: Mapping[str, Tensor]) -> bytes:
-    """As safetensors, which tensors that share their memory could not be."""
-    seen: set[int] = set()
-    ready: dict[str, Tensor] = {}
-    for name, tensor in tensors.items():
-        tensor = tensor.detach().cpu().contiguous()
-        storage = tensor.untyped_storage().data_ptr()
-        ready[name] = tensor.clone() if storage in seen else tensor
-        seen.add(storage)
-    return save(ready)
 
 
 def tensors_of(content: bytes) -> dict[str, Tensor]:

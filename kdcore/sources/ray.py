@@ -19,12 +19,12 @@ from kdcore.events import ENDS, Event, Failed, Finished, Note, Snapshot
 from kdcore.foundation import Foundations, nothing
 from kdcore.processes import this_process
 from kdcore.recipe import Recipe
-from kdcore.run import Run
+from kdcore.run import Run, safetensors_of
 from kdcore.runs import Shelf
 from kdcore.scribe import Source
 from kdcore.slots import Slots
 from kdcore.sources.cluster import Cancelled, Spare, Worker, WorkerLost, count
-from kdcore.sources.parcels import Parcel, bytes_of, line_of, packed, packed_start, unpacked
+from kdcore.sources.parcels import Parcel, line_of, packed, packed_start, unpacked
 from kdcore.sources.trainer import OVER, Trainer
 from kdcore.start import Start
 
@@ -122,5 +122,5 @@ def _answer(worker: Worker, key: str, laid: Foundations, run: Run) -> Iterator[S
         worker.ask("answer_nothing", stop=run.stop_requested)
         return iter(())
     told = [(line_of(event), b"") if isinstance(event, Snapshot) else packed(event) for event in found.events()]
-    worker.ask("answer", found.run, told, bytes_of(found.weights), stop=run.stop_requested)
+    worker.ask("answer", found.run, told, safetensors_of(found.weights), stop=run.stop_requested)
     return (event for event in found.events() if isinstance(event, Snapshot))

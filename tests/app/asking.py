@@ -1,4 +1,4 @@
-"""What tests of pages share: a desk whose probes run in this process, and a page's words."""
+"""What tests of pages share: desks that start no process, and a page's words."""
 
 from __future__ import annotations
 
@@ -54,6 +54,18 @@ class Answering:
         except ValueError as error:
             raise AskError(str(error)) from error
         return answer_from_bytes(answer.to_bytes())
+
+
+class Launching:
+    """A desk that only writes down what it is handed."""
+
+    def __init__(self, shelf: Shelf) -> None:
+        self.shelf = shelf
+        self.launched: list[Recipe] = []
+
+    def launch(self, recipe: Recipe) -> str:
+        self.launched.append(recipe)
+        return self.shelf.create(recipe)[0].id
 
 
 def stills(page: AppTest) -> list[dict[str, Any]]:

@@ -21,7 +21,7 @@ from kdcore.recipe import Recipe
 from kdcore.runs import Run, Shelf
 from kdcore.sweep import Plan, Sweep, Try, plan
 from kdcore.sweeps import Sweeps
-from tests.app.asking import stills, words
+from tests.app.asking import Launching, stills, words
 from tests.app.conftest import tell
 
 CATALOG = read_catalog()
@@ -30,21 +30,9 @@ TEMPERATURE, WIDTH = "methods.0.temperature", "student.width"
 needs_optuna = pytest.mark.skipif(find_spec("optuna") is None, reason="Optuna is not installed")
 
 
-class Desk:
-    """A desk that only writes down what it is handed."""
-
-    def __init__(self, shelf: Shelf) -> None:
-        self.shelf = shelf
-        self.launched: list[Recipe] = []
-
-    def launch(self, recipe: Recipe) -> str:
-        self.launched.append(recipe)
-        return self.shelf.create(recipe)[0].id
-
-
 @pytest.fixture
-def desk(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> Desk:
-    found = Desk(shelf)
+def desk(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> Launching:
+    found = Launching(shelf)
     monkeypatch.setattr(state, "desk", lambda: found)
     return found
 
@@ -248,7 +236,7 @@ def test_the_best_becomes_the_recipe(board: Sweeps, shelf: Shelf, gone: list[tup
 
 
 def test_winner_and_start_are_compared_over_seeds_that_the_search_has_not_seen(
-    board: Sweeps, shelf: Shelf, desk: Desk
+    board: Sweeps, shelf: Shelf, desk: Launching
 ) -> None:
     found = told(shelf)
     found.write(board.path(found.plan.id))

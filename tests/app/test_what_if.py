@@ -7,28 +7,15 @@ from streamlit.testing.v1 import AppTest
 
 from app import state
 from kdcore.catalog import catalog as read_catalog
-from kdcore.recipe import Recipe
 from kdcore.runs import Shelf
-from tests.app.asking import stills, words
+from tests.app.asking import Launching, stills, words
 
 CATALOG = read_catalog()
 
 
-class Desk:
-    """A desk that only writes down what it is handed."""
-
-    def __init__(self, shelf: Shelf) -> None:
-        self.shelf = shelf
-        self.launched: list[Recipe] = []
-
-    def launch(self, recipe: Recipe) -> str:
-        self.launched.append(recipe)
-        return self.shelf.create(recipe)[0].id
-
-
 @pytest.fixture
-def desk(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> Desk:
-    found = Desk(shelf)
+def desk(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> Launching:
+    found = Launching(shelf)
     monkeypatch.setattr(state, "desk", lambda: found)
     monkeypatch.setattr(state, "catalog", lambda: CATALOG)
     return found
@@ -49,7 +36,7 @@ def opened(**params: str) -> AppTest:
     return test
 
 
-def test_temperature_over_seeds_is_offered_first_and_nothing_starts_by_itself(desk: Desk) -> None:
+def test_temperature_over_seeds_is_offered_first_and_nothing_starts_by_itself(desk: Launching) -> None:
     test = opened()
     assert test.button(key="grid.start").label == "Train 12 runs"
     assert desk.launched == []
@@ -58,7 +45,7 @@ def test_temperature_over_seeds_is_offered_first_and_nothing_starts_by_itself(de
     assert [text["text"] for text in picture["layout"]["annotations"]] == ["–"] * 12
 
 
-def test_a_click_trains_every_field_once(desk: Desk) -> None:
+def test_a_click_trains_every_field_once(desk: Launching) -> None:
     test = opened(y="methods.0.weight:1, 2", x="seed:3, 4")
     test.button(key="grid.start").click().run()
     assert not test.exception
@@ -77,11 +64,11 @@ def test_a_click_trains_every_field_once(desk: Desk) -> None:
         ({"recipe": "{"}, "cannot be read"),
     ],
 )
-def test_what_cannot_be_is_said(desk: Desk, params: dict[str, str], says: str) -> None:
+def test_what_cannot_be_is_said(desk: Launching, params: dict[str, str], says: str) -> None:
     test = opened(**params)
     assert says in words(test).replace("\\", "")
     assert desk.launched == []
 
 
-def test_an_unknown_setting_in_the_address_is_left_aside(desk: Desk) -> None:
+def test_an_unknown_setting_in_the_address_is_left_aside(desk: Launching) -> None:
     assert opened(y="../../etc:1", x="methods.99.weight:1").button(key="grid.start").label == "Train 12 runs"
