@@ -158,12 +158,47 @@ def sentence(recipe: Recipe, catalog: Catalog) -> str:
             methods = ["losses of its own"]
     if uses_teacher:
         who = f"{title_of(catalog, 'networks', recipe.teacher.key)} → {who}"
+    data = title_of(catalog, "datasets", recipe.data.key)
+    if told := tidy(recipe, catalog).data.settings:
+        data += f" ({_listed(told)})"
     return " · ".join([
-        title_of(catalog, "datasets", recipe.data.key),
+        data,
         " + ".join(methods) or "no method",
         who,
         title_of(catalog, "schemes", recipe.scheme.key),
+        *([] if recipe.parent is None else [f"fork of {recipe.parent.run[:6]}"]),
     ])  # fmt: skip
+
+
+def particulars(recipe: Recipe) -> str:
+    """What the recipe sets beside its parts and its data, in a few words: "kd: temperature 8, student: width 4".
+
+    Of a `tidy` recipe only what is not so anyway; "" where everything is.
+    """
+    told = [
+        (name, _listed(getattr(recipe, name).settings)) for name in ("teacher", "student", "scheme")
+        if getattr(recipe, name).settings
+    ]  # fmt: skip
+    for part in recipe.methods:
+        own = dict(part.method.settings)
+        if part.weight is not None:
+            own["weight"] = part.weight
+        if part.pairs is not None:
+            own["pairs"] = " ".join(f"{student + 1}–{teacher + 1}" for student, teacher in part.pairs)
+        if own:
+            told.append((part.method.key, _listed(own)))
+    words = [f"{name}: {what}" for name, what in told]
+    if recipe.training:
+        words.append(_listed(recipe.training))
+    if recipe.seed:
+        words.append(f"seed {recipe.seed}")
+    if recipe.parent is not None:
+        words.append(f"fork of {recipe.parent.run[:6]} at {recipe.parent.snapshot}")
+    return ", ".join(words)
+
+
+def _listed(settings: dict[str, Any]) -> str:
+    return ", ".join(f"{name.replace('_', ' ')} {said(value)}" for name, value in settings.items())
 
 
 def beside(faults: list[Fault], where: str) -> list[Fault]:

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from app.draft import sentence
+from app.draft import particulars, sentence, tidy
 from kdcore.cards import Catalog
 from kdcore.history import History
 from kdcore.recipe import Recipe, RecipeError
@@ -21,6 +21,8 @@ class Row:
     when: float
     """Seconds since the epoch."""
     what: str
+    settings: str
+    """What it sets beside that, in a few words; "" where nothing."""
     state: str
     recorded: bool
     student: float | None
@@ -41,7 +43,7 @@ class Row:
     @property
     def name(self) -> str:
         """What it is, told apart from others."""
-        return f"{self.short_id} · {self.what}"
+        return " · ".join(filter(None, [self.short_name, self.settings]))
 
     @property
     def short_name(self) -> str:
@@ -74,9 +76,9 @@ def row_of(run: Run, catalog: Catalog) -> Row:
 def _row(run: Run, catalog: Catalog, now: str) -> Row:
     try:
         recipe = run.recipe
-        what = sentence(recipe, catalog)
+        what, settings = sentence(recipe, catalog), particulars(tidy(recipe, catalog))
     except RecipeError as error:
-        recipe, what = None, str(error)
+        recipe, what, settings = None, str(error), ""
     history = run.history()
     taken = history.seconds
     if taken is None and history.started:
@@ -85,6 +87,7 @@ def _row(run: Run, catalog: Catalog, now: str) -> Row:
         id=run.id,
         when=run.created,
         what=what,
+        settings=settings,
         state=now,
         recorded=run.recorded,
         student=_tested(history, "student"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -15,6 +16,9 @@ from app import state
 from app.views.inside import nothing_here, phase_choice, run_choice, training
 from kdcore.history import History, PhaseTrace
 from kdcore.run import Run
+
+CLEARED = 0.03
+"""Seconds in which the server sends what clears a section: sent together with what follows, it would be left out."""
 
 
 @dataclass(frozen=True)
@@ -78,5 +82,12 @@ def show_sections(page: str, *, named: str) -> None:
         "What to look at", list(there), default=usual, key=named, required=True, label_visibility="collapsed",
         bind="query-params",
     ) or usual  # fmt: skip
-    places = st.columns([1.4, 1.4, 1.4], vertical_alignment="bottom")
-    there[chosen].draw(Place(run, history, lambda: state.history_of(run).phases[number], going, places))
+    body = st.empty()
+    if state.kept(f"section.{page}", chosen) != chosen:
+        # What stood here is of another section: under the new one's name it would be taken for its picture.
+        body.caption(f":material/hourglass_top: {chosen} is being worked out …")
+        time.sleep(CLEARED)
+    state.keep(f"section.{page}", chosen)
+    with body.container():
+        places = st.columns([1.4, 1.4, 1.4], vertical_alignment="bottom")
+        there[chosen].draw(Place(run, history, lambda: state.history_of(run).phases[number], going, places))

@@ -38,6 +38,13 @@ def take_up(recipe: Recipe, *, linked: bool = False) -> None:
         state.renew_controls(root)
 
 
+def hand_over(recipe: Recipe) -> None:
+    """Opens Begin with this recipe of a run from within the app: in the form, which stands first there then."""
+    take_up(recipe)
+    state.keep("begin.form_first", True)
+    state.go("begin", recipe=recipe)
+
+
 def finished_run(recipe: Recipe) -> Run | None:
     """The run of exactly this recipe, by this version of the code, that went to its end; None without."""
     for run in state.shelf().runs():

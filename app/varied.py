@@ -1,14 +1,28 @@
-"""Settings that are varied, and the runs of recipes: what What if and Sweep share. No drawing."""
+"""Settings that are varied, and the runs of recipes: what What if and Sweep share."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
+import streamlit as st
+
 from app import state
 from kdcore.recipe import Recipe
 from kdcore.run import Run
 from kdcore.spec import Knob
+
+FROM_START = (
+    "The recipe on Begin is a fork. Runs here begin at the beginning, with its settings: seeds that go on from one "
+    "run's weights would not be independent of one another."
+)
+
+
+def from_start(recipe: Recipe) -> Recipe:
+    """The recipe as a run from its first step; of a fork that is said."""
+    if recipe.parent is not None:
+        st.info(FROM_START, icon=":material/fork_right:")
+    return recipe.replace(parent=None)
 
 
 def called(path: str, recipe: Recipe) -> str:

@@ -99,6 +99,38 @@ def against(history: History, part: str) -> Difference | None:
     return Difference(others[0], first - second, low, high, pictures, paired=False)
 
 
+def weak_teacher(history: History) -> str:
+    """A sentence where the teacher is surely worse than the student alone, and so has little to teach; else ""."""
+    found = {}
+    for part in ("teacher", "baseline"):
+        roles = [role for role in history.results if part_of(role, history) == part]
+        result = history.results[roles[0]] if roles else {}
+        if result.get("test_accuracy") is None or not _pictures(history, result):
+            return ""
+        found[part] = (result["test_accuracy"], _pictures(history, result))
+    (taught, pictures), (alone, _) = found["teacher"], found["baseline"]
+    if independent(taught, alone, pictures)[1] >= 0:
+        return ""
+    return (
+        f"The teacher itself reaches only {percent(taught, of=pictures)}, less than the student alone with "
+        f"{percent(alone, of=pictures)}: it has little to teach. Give it more epochs or more room before blaming the "
+        "method."
+    )
+
+
+def against_parent(history: History, parent: History) -> Difference | None:
+    """A fork's student against that of the run that it goes on from, or None where either is missing."""
+    ours, theirs = (
+        next((one.results[role] for role in one.results if part_of(role, one) == "student"), {})
+        for one in (history, parent)
+    )
+    first, second, pictures = ours.get("test_accuracy"), theirs.get("test_accuracy"), _pictures(history, ours)
+    if first is None or second is None or not pictures:
+        return None
+    low, high = independent(first, second, pictures)
+    return Difference("parent", first - second, low, high, pictures, paired=False)
+
+
 def _pictures(history: History, result: dict[str, Any]) -> int:
     if isinstance(result.get("count"), int):
         return result["count"]

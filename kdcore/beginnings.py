@@ -9,12 +9,15 @@ from functools import lru_cache, partial
 from pathlib import Path
 
 from kdcore import engine
+from kdcore.catalog import DATASETS
+from kdcore.check import fork_faults
 from kdcore.events import Checkpoint, Event, Foundation, PhaseStarted, Pictures, Scored, Snapshot
 from kdcore.files import size_of
 from kdcore.foundation import Foundations, Laid
 from kdcore.recipe import Recipe, RecipeError
+from kdcore.registry import UnknownKey, pick
 from kdcore.run import Run, RunError
-from kdcore.runs import Shelf
+from kdcore.runs import Shelf, UnknownRun
 from kdcore.scribe import Source
 from kdcore.sources import ray_address
 from kdcore.start import Start
@@ -100,8 +103,17 @@ def begun(run: Run, shelf: Shelf, train: Trainer) -> Source:
         start = Start(kept[0]["phase"], kept[1], step=kept[0]["step"])
         return partial(train, start=start, laid=laid_on(shelf))
     if run.recipe.parent is not None:
+        _refuse(run.recipe, run.recipe.parent.run, shelf)
         return partial(train, start=moment_of(shelf, run.recipe.parent.run, run.recipe.parent.snapshot))
     return partial(train, laid=laid_on(shelf))
+
+
+def _refuse(recipe: Recipe, parent: str, shelf: Shelf) -> None:
+    """Raises RecipeError for a fork whose split is not its parent's."""
+    with contextlib.suppress(UnknownKey, UnknownRun):  # both are said elsewhere
+        knobs = pick(dict(DATASETS), recipe.data.key, what="data set").knobs
+        for fault in fork_faults(recipe, shelf.run(parent).recipe, knobs):
+            raise RecipeError(fault.where, fault.text)
 
 
 def moment_of(shelf: Shelf, run_id: str, snapshot: str) -> Start:

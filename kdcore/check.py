@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from kdcore.cards import Catalog
 from kdcore.recipe import Pick, Recipe
 from kdcore.registry import UnknownKey
-from kdcore.spec import KnobError
+from kdcore.spec import Knob, KnobError
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,28 @@ def faults(recipe: Recipe, catalog: Catalog) -> list[Fault]:
     if not fine:
         return found
     return found + _together(recipe, catalog, uses_teacher)
+
+
+CHANGEABLE = ("labelled", "label_noise", "hidden_class", "augmentation", "mix", "sensor")
+"""Settings of data that change what is learnt from the pictures, not which pictures are trained, validated, tested."""
+
+
+def fork_faults(recipe: Recipe, parent: Recipe, knobs: Mapping[str, Knob]) -> list[Fault]:
+    """What keeps a recipe from going on from a moment of that other recipe. `knobs`: those of the recipe's data.
+
+    Another seed, other data or another split would test networks on pictures that they were trained on.
+    """
+    why = "as it draws which pictures are trained, validated and tested, and the networks have seen theirs by then"
+    found = []
+    if recipe.seed != parent.seed:
+        found.append(Fault("seed", f"seed={recipe.seed}: a fork keeps its parent's seed {parent.seed}, {why}"))
+    if recipe.data.key != parent.data.key:
+        return [*found, Fault("data", f"data={recipe.data.key}: a fork keeps its parent's data, {parent.data.key}")]
+    for name, knob in knobs.items():
+        ours, theirs = (one.data.settings.get(name, knob.default) for one in (recipe, parent))
+        if name not in CHANGEABLE and ours != theirs:
+            found.append(Fault(f"data.{name}", f"{name}={ours}: a fork keeps its parent's {theirs}, {why}"))
+    return found
 
 
 def _together(recipe: Recipe, catalog: Catalog, uses_teacher: bool) -> list[Fault]:

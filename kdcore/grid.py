@@ -79,6 +79,10 @@ def usual(knob: Knob, value: Any) -> tuple[Any, ...]:
     return tuple(dict.fromkeys(kept))
 
 
+TAKES = {"int": "whole numbers", "float": "numbers", "bool": "true or false"}
+"""Kind of a knob -> what its values are called."""
+
+
 def parsed(text: str, knob: Knob) -> tuple[Any, ...]:
     """The values in a text like "1, 2, 4". Raises GridError with what is wrong."""
     values = []
@@ -88,7 +92,11 @@ def parsed(text: str, knob: Knob) -> tuple[Any, ...]:
         try:
             values.append(knob.check(_read(word, knob)))
         except (KnobError, ValueError) as error:
-            said = str(error) if isinstance(error, KnobError) else f"{word!r} is not what {knob.name} takes"
+            said = (
+                str(error)
+                if isinstance(error, KnobError)
+                else f"{word!r} is not what {knob.name} takes, {TAKES.get(knob.kind, 'other words')}"
+            )
             raise GridError(said) from error
     values = list(dict.fromkeys(values))
     if not values:

@@ -37,7 +37,9 @@ class Shelf:
     def run(self, id: str) -> Run:
         """The run of that id. Raises UnknownRun."""
         if not isinstance(id, str) or not ID.match(id):
-            raise UnknownRun(f"{str(id)[:40]!r} is no id of a run: sixteen of 0-9 a-f, -2 and so on for repeats")
+            raise UnknownRun(
+                f"there is no run {str(id)[:40]!r}: an id is sixteen of 0-9 a-f, and -2 and so on for repeats"
+            )
         if _is_folder(self.root / id):
             return Run(self.root / id)
         if _is_folder(self.recorded / id):

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
-from kdcore.catalog import METHODS, SCHEMES
+from kdcore.beginnings import begun
+from kdcore.catalog import DATASETS, METHODS, SCHEMES
+from kdcore.check import fork_faults
 from kdcore.engine import run
 from kdcore.events import Checkpoint, Event, Failed, Finished, PhaseStarted, Scored, Shown, Snapshot, Started, Step
 from kdcore.recipe import Parent, Part, Pick, Recipe, RecipeError
+from kdcore.runs import Shelf
+from kdcore.scribe import write
+from kdcore.slots import Slots
 from kdcore.start import Start
 
 TINY = Recipe(
@@ -56,12 +65,16 @@ def same(one: object, other: object) -> bool:
 
 
 def goes_on_as_if_nothing_had_happened(recipe: Recipe) -> None:
-    """From every checkpoint: what is said from there on is, bit for bit, what the straight run said after it."""
+    """What is said from a checkpoint on is, bit for bit, what the straight run said after it.
+
+    The first, the middle and the last checkpoint of the run; with KDLAB_EVERY=1 every one, after each epoch of a phase.
+    """
     straight = list(run(recipe, checkpoint_every=0.0))
     assert isinstance(straight[-1], Finished), straight[-1]
     places = [place for place, event in enumerate(straight) if isinstance(event, Checkpoint)]
     assert places
-    for place in (places[0], places[len(places) // 2], places[-1]):
+    every = bool(os.environ.get("KDLAB_EVERY"))
+    for place in places if every else (places[0], places[len(places) // 2], places[-1]):
         kept = straight[place]
         assert isinstance(kept, Checkpoint)
         start = Start(kept.phase, kept.tensors, step=kept.step)
@@ -98,6 +111,34 @@ def test_every_method_goes_on(key: str) -> None:
 def test_so_does_a_run_with_augmentation_and_momentum() -> None:
     recipe = TINY.with_setting("data.augmentation", "shift").with_setting("training.optimizer", "sgd")
     goes_on_as_if_nothing_had_happened(recipe.with_setting("student", "mobile"))
+
+
+def test_a_run_that_is_killed_after_any_event_goes_on_to_the_log_it_would_have_had(tmp_path: Path) -> None:
+    recipe = TINY.with_setting("training.epochs", 2)
+    kinds = (Step, Scored, Snapshot, Shown, PhaseStarted, Started, Finished)
+    straight = list(run(recipe, checkpoint_every=0.0))
+    wanted = [told(event) for event in straight if isinstance(event, kinds)]
+    first = next(place for place, event in enumerate(straight) if isinstance(event, Checkpoint))
+    for count in range(first + 1, len(straight), 1 if os.environ.get("KDLAB_EVERY") else 5):
+        shelf = Shelf(tmp_path / str(count))
+        killed, _ = shelf.create(recipe)
+        for event in straight[:count]:
+            killed.append(event)
+        with (killed.folder / "events.jsonl").open("ab") as log:
+            log.write(b'{"is": "Step", "time": 17')  # a line that it was writing
+        kept = killed.checkpoint()
+        assert kept is not None
+        killed.rewind(kept[0]["bytes"])
+        trained = begun(killed, shelf, partial(run, checkpoint_every=0.0))
+        end = write(killed, trained, slots=Slots(shelf.root / "slots", "cpu", 1))
+        assert isinstance(end, Finished), end
+        log, _ = killed.events()
+        again = [
+            told(replace(event, tensors=killed.tensors(event.name)) if isinstance(event, Snapshot) else event)
+            for event in log if isinstance(event, kinds)
+        ]  # fmt: skip
+        assert len(again) == len(wanted), count
+        assert all(same(*pair) for pair in zip(again, wanted, strict=True)), count
 
 
 @pytest.fixture(scope="module")
@@ -165,3 +206,35 @@ def test_a_fork_keeps_its_parent_in_its_recipe_and_its_id() -> None:
     fork = replace(TINY, parent=HERE)
     assert Recipe.from_text(fork.to_text()) == fork
     assert fork.id != TINY.id
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "where"),
+    [
+        ("seed", 5, "seed"), ("data.train_size", 90, "data.train_size"), ("data.validation", 0.3, "data.validation"),
+        ("data", "spirals", "data"),
+    ],
+)  # fmt: skip
+def test_a_fork_that_would_test_on_pictures_it_was_trained_on_is_refused(path: str, value: Any, where: str) -> None:
+    (fault,) = fork_faults(TINY.with_setting(path, value), TINY, DATASETS[TINY.data.key].knobs)
+    assert fault.where == where
+    assert "keeps its parent's" in fault.text
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [("data.label_noise", 0.3), ("data.labelled", 0.5), ("data.augmentation", "shift"), ("training.epochs", 9)],
+)
+def test_what_moves_no_picture_from_training_to_test_can_change_in_a_fork(path: str, value: Any) -> None:
+    knobs = DATASETS[TINY.data.key].knobs
+    assert not fork_faults(TINY.with_setting(path, value), TINY, knobs)
+    told = TINY.replace(data=Pick(TINY.data.key, {**TINY.data.settings, "validation": knobs["validation"].default}))
+    assert not fork_faults(told, TINY, knobs), "a default that is written out is no other value"
+
+
+def test_a_fork_with_another_seed_fails_with_the_reason_when_it_is_trained(tmp_path: Path) -> None:
+    shelf = Shelf(tmp_path)
+    parent, _ = shelf.create(TINY)
+    fork, _ = shelf.create(replace(TINY, seed=TINY.seed + 1, parent=Parent(parent.id, "2-4")))
+    with pytest.raises(RecipeError, match="a fork keeps its parent's seed"):
+        begun(fork, shelf, run)

@@ -94,8 +94,9 @@ function figure(data, { now, shown, kind, log, smooth, width, style, off, zoomed
   const titles = [phase ? `Loss: ${phase.title.charAt(0).toLowerCase()}${phase.title.slice(1)}` : "Loss", data.score_title];
   const annotations = titled || narrow ? [title(titles[0], left[0], 1.005), title(titles[1], right[0], high[1] + 0.005)] : [];
   const middle = (span) => (span[0] + span[1]) / 2;
-  if (!traces.some((trace) => trace.xaxis === "x" && trace.x.length)) annotations.push(wait("the first step is awaited", middle(left), middle(low)));
-  if (!traces.some((trace) => trace.xaxis === "x2" && trace.x.length)) annotations.push(wait("scored after each epoch", middle(right), middle(high)));
+  const any = (axis) => traces.some((trace) => trace.xaxis === axis && trace.x.length);
+  if (!any("x")) annotations.push(wait("the first step is awaited", middle(left), middle(low)));
+  if (!any("x2")) annotations.push(wait("scored after each epoch", middle(right), middle(high)));
   const layout = {
     width, height: (narrow ? 640 : Math.max(data.height, Math.min(window.innerHeight - 430, 640))) + (titled ? 70 : 0), uirevision: data.run, annotations, showlegend: Boolean(titled), hovermode: "x unified",
     paper_bgcolor: paper, plot_bgcolor: "rgba(0,0,0,0)", font: { color: ink, family: style.fontFamily, size: 12 },
@@ -103,10 +104,11 @@ function figure(data, { now, shown, kind, log, smooth, width, style, off, zoomed
     xaxis: axis(`x ${performance.now()}`, { domain: left, anchor: "y", title: { text: "epochs of this phase", standoff: 4 }, range: zoomed[`x ${shown}`] || [0, whole[0]] }),
     yaxis: axis(`y ${shown} ${kind} ${log}`, {
       domain: low, anchor: "x", type: log ? "log" : "linear", rangemode: log ? "normal" : "tozero", exponentformat: "power",
+      ...(any("x") ? {} : { showticklabels: false }),
       title: { text: kind === "weighted" ? "loss × weight" : "loss before weights", standoff: 6 },
     }),
     xaxis2: axis(`x2 ${performance.now()}`, { domain: right, anchor: "y2", title: { text: "epochs of its own training", standoff: 4 }, range: zoomed.x2 || [0, whole[1]] }),
-    yaxis2: axis("y2", { domain: high, anchor: "x2", title: { text: "accuracy in %", standoff: 6 } }),
+    yaxis2: axis("y2", { domain: high, anchor: "x2", title: { text: "accuracy in %", standoff: 6 }, ...(any("x2") ? {} : { range: [0, 100] }) }),
     legend: { orientation: "h", x: 0, y: -0.14, yanchor: "top", bgcolor: "rgba(0,0,0,0)" },
   };
   return { traces, layout, summary: `Validation accuracy: ${ends.join(", ") || "not measured yet"}. ${now.words}.`, titles, whole };

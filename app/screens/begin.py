@@ -31,6 +31,10 @@ def show() -> None:
     recipe = _draft(catalog)
     _welcome(catalog)
     _linked(recipe, catalog)
+    if state.kept("begin.form_first", False):
+        _own(recipe, catalog)
+        _ready_made()
+        return
     _ready_made()
     _own(recipe, catalog)
 
@@ -114,6 +118,7 @@ def _ready_made() -> None:
     experiment = experiment_cards(EXPERIMENTS, finished=finished, start=_start)
     if experiment is None:
         return
+    state.keep("begin.form_first", False)
     take_up(experiment.recipe)
     state.recipe_to_address(experiment.recipe)
     st.rerun()

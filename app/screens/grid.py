@@ -11,7 +11,7 @@ from app.page import Page
 from app.rows import Row, row_of
 from app.starting import draft
 from app.theme import percent, points
-from app.varied import called, joined, likely, runs_of
+from app.varied import called, from_start, joined, likely, runs_of
 from app.views.knobs import plain
 from app.views.still import still
 from kdcore.cards import Catalog
@@ -35,6 +35,7 @@ def show() -> None:
         "a click opens. Teachers and students alone that several fields share are trained once."
     )
     st.caption(f"The recipe: {plain(sentence(recipe, catalog))}. It is the one on Begin; change it there.")
+    recipe = from_start(recipe)
     known = settings_of(recipe, catalog)
     down = _axis("y", "Down", known, recipe, default=next(iter(likely(known)), "seed"), optional=False)
     across = _axis("x", "Across", known, recipe, default="seed", optional=True)
@@ -110,8 +111,10 @@ def _grid(rows: list[list[Recipe]], down: Axis, across: Axis | None, catalog: Ca
     going = [one for _, one in flat if one is not None and one.state in ("waiting", "running")]
     with st.container(horizontal=True, vertical_alignment="center"):
         st.button(
-            f"Train {len(missing)} run{'s' if len(missing) != 1 else ''}", type="primary", disabled=not missing,
-            icon=":material/play_arrow:", key="grid.start", on_click=_start, args=(missing,),
+            f"Train {len(missing)} run{'s' if len(missing) != 1 else ''}" if missing
+            else "All are training" if going else "All are trained",
+            type="primary", disabled=not missing, icon=":material/play_arrow:" if missing else ":material/check:",
+            key="grid.start", on_click=_start, args=(missing,),
         )  # fmt: skip
         if going:
             st.button("Stop them", icon=":material/stop:", key="grid.stop", on_click=_stop, args=(runs,))
@@ -175,21 +178,27 @@ def _verdicts(told: list[list[Row | None]], down: Axis, rows: list[list[Recipe]]
             if one is not None and other is not None and one.student is not None and other.student is not None
         ]  # fmt: skip
         students = [one.student for one in row if one is not None and one.student is not None]
+        going = any(one is None or one.state in ("waiting", "running") for one in (*row, *first))
         lines.append({
             _called(down.path, rows[0][0]): joined([value]),
             "student": percent(sum(students) / len(students)) if students else "",
-            "against the student alone": _said(gains),
-            f"against {joined([down.values[0]])}": "" if row is first else _said(pairs),
+            "against the student alone": _said(gains, going=going),
+            f"against {joined([down.values[0]])}": "" if row is first else _said(pairs, going=going),
         })  # fmt: skip
-    st.dataframe(lines, hide_index=True, width="stretch", key="grid.verdicts")
+    st.table([{head: plain(text) for head, text in line.items()} for line in lines])  # its words wrap
 
 
-def _said(differences: list[float]) -> str:
+def _said(differences: list[float], *, going: bool) -> str:
+    """The verdict in words. While fields of the row are `going` it says nothing of further seeds."""
     if not differences:
         return ""
     found = verdict(differences)
     interval = "one seed says nothing of luck" if found.seeds < 2 else f"± {100 * found.half:.1f}"
-    more = f"; about {found.more} more seed{'s' if found.more != 1 else ''} would settle it" if found.more else ""
+    more = (
+        f"; about {found.more} more seed{'s' if found.more != 1 else ''} would settle it"
+        if found.more and not going
+        else ""
+    )
     return f"{found.word}: {points(found.mean)} {interval}{more}"
 
 

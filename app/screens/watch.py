@@ -10,6 +10,7 @@ from app.page import Page
 from app.views.fork import ancestors, fork, parent_line
 from app.views.gradients import gradients, newest_apart
 from app.views.hardest import hardest, newest_hardest
+from app.views.knobs import plain
 from app.views.run_head import SAID, ending, name_of, progress_line, recipe_of, run_head
 from app.views.shown import shown
 from app.views.verdict import verdict
@@ -47,7 +48,8 @@ def _present(run: Run, *, going: bool, begun: bool) -> None:
         if going:
             progress_line(run, history, now, reached=data["reached"])
         elif now == "finished":
-            verdict(history)
+            before = ancestors(run)
+            verdict(history, parent=before[0] if before else None)
         else:
             ending(run, history, now)
     live_chart(data, key="watch-live")
@@ -93,7 +95,8 @@ def _nothing(wrong: str) -> None:
         st.markdown("Or open one that is there, the newest first:")
     for run in runs:
         label = "recorded" if run.recorded else SAID[run.state()][2]
-        if st.button(f"{name_of(recipe_of(run))} · {label}", key=f"watch.open.{run.id}", icon=":material/monitoring:"):
+        name = f"{name_of(recipe_of(run))} · {label} · {run.id[:6]}{run.id[16:]}"
+        if st.button(plain(name), key=f"watch.open.{run.id}", icon=":material/monitoring:"):
             state.choose_run(run.id)
             st.rerun()
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import streamlit as st
 
 from app import state
-from app.starting import take_up
+from app.starting import hand_over, take_up
 from app.views.knobs import plain
 from app.views.run_head import name_of, recipe_of
-from kdcore.check import Fault
+from kdcore.check import Fault, fork_faults
 from kdcore.events import Snapshot
 from kdcore.history import History, PhaseTrace
 from kdcore.recipe import Parent, Recipe
@@ -48,7 +48,7 @@ def fork(run: Run, history: History) -> None:
         if epoch >= phase.epochs:
             st.caption("That is the end of the phase: a fork from there needs more epochs than this run had.")
         if st.button("Open it in Begin", type="primary", key="watch.fork.go", icon=":material/arrow_forward:"):
-            state.go("begin", recipe=recipe.replace(parent=Parent(run.id, moments[epoch].name)))
+            hand_over(recipe.replace(parent=Parent(run.id, moments[epoch].name)))
 
 
 def ancestors(run: Run) -> list[History]:
@@ -87,10 +87,9 @@ def parent_banner(recipe: Recipe) -> None:
     with st.container(border=True, key="parent"):
         st.markdown(
             f":material/fork_right: **A fork.** {moment_said(recipe.parent)} Everything below can be changed except "
-            "networks that have been trained by then. What comes before is taken over and costs no time; the plan "
-            "counts it still."
+            "networks that have been trained by then, the seed, and which pictures there are."
         )
-        for fault in parent_faults(recipe):
+        for fault in (one for one in parent_faults(recipe) if one.where == "parent"):
             st.error(plain(fault.text), icon=":material/link_off:")
         with st.container(horizontal=True):
             st.button(
@@ -112,7 +111,10 @@ def parent_faults(recipe: Recipe) -> list[Fault]:
         return [Fault("parent", f"run {recipe.parent.run}, from which it would go on, is not on this shelf")]
     if _moment(run, recipe.parent.snapshot) is None:
         return [Fault("parent", f"run {run.id} kept no moment {recipe.parent.snapshot}")]
-    return []
+    before = recipe_of(run)
+    if before is None or recipe.data.key not in state.catalog().folders["datasets"]:
+        return []
+    return fork_faults(recipe, before, state.catalog().card("datasets", recipe.data.key).knobs)
 
 
 def moment_said(parent: Parent) -> str:

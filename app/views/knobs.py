@@ -73,9 +73,13 @@ def _draw(entry: Knob, path: str, shown: Any) -> Any:
         step = 1 if entry.kind == "int" else _step(float(low or 0), float(high or 1))
         return st.slider(label, low, high, kind(shown), step=step, key=key, help=about)
     whole = 1 if entry.kind == "int" else None
-    return st.number_input(
-        label, low, high, kind(shown), step=whole, key=key, help=about, format=None if whole else "%g"
-    )
+    # No bounds for the widget: it would keep quiet about what lies outside and leave the old value in force.
+    typed = st.number_input(label, value=kind(shown), step=whole, key=key, help=about, format=None if whole else "%g")
+    try:
+        return entry.check(shown if typed is None else typed)
+    except KnobError as error:
+        st.error(f"{plain(str(error))}. It stays at {plain(said(shown))}.", icon=":material/error:")
+        return shown
 
 
 def _step(low: float, high: float) -> float:

@@ -100,10 +100,15 @@ def plan(recipe: Recipe) -> None:
     began = time.monotonic()
     while not asked.done() and time.monotonic() - began < PATIENCE:
         time.sleep(0.02)
-    st.fragment(_part, run_every=None if asked.done() else 0.4)(recipe, asked, asked.done())
+    st.fragment(_part, run_every=None if asked.done() else 0.4)(asked, asked.done(), _taken_over(recipe))
 
 
-def _part(recipe: Recipe, asked: Future[Preview], was_done: bool) -> None:
+def _taken_over(recipe: Recipe) -> int:
+    """How many phases a fork takes over from its parent."""
+    return 0 if recipe.parent is None else int(recipe.parent.snapshot.partition("-")[0])
+
+
+def _part(asked: Future[Preview], was_done: bool, taken_over: int) -> None:
     if not asked.done():
         st.caption(":material/hourglass_top: Measuring a few steps …")
         return
@@ -116,11 +121,11 @@ def _part(recipe: Recipe, asked: Future[Preview], was_done: bool) -> None:
     if error is not None:
         st.warning(f"No plan could be made: {plain(str(error))}", icon=":material/cloud_off:")
         return
-    draw(asked.result())
+    draw(asked.result(), taken_over=taken_over)
 
 
-def draw(found: Preview) -> None:
-    """The plan itself."""
+def draw(found: Preview, *, taken_over: int = 0) -> None:
+    """The plan itself; so many of its first phases cost nothing."""
     if found.faults:
         for fault in found.faults:
             st.error(plain(fault["text"]), icon=":material/error:")
@@ -129,9 +134,11 @@ def draw(found: Preview) -> None:
         for warning in found.warnings:
             st.warning(f"No plan could be made: {plain(warning)}", icon=":material/cloud_off:")
         return
-    epochs = sum(phase["epochs"] for phase in found.phases)
+    ahead = found.phases[taken_over:]
+    most = sum(phase["seconds"] for phase in ahead) if taken_over else found.seconds
     st.markdown(
-        f"**About {seconds(found.seconds)}**, {len(found.phases)} phases, {epochs} epochs",
+        f"**{'At most' if taken_over else 'About'} {seconds(most)}**, {len(ahead)} "
+        f"phase{'' if len(ahead) == 1 else 's'}, {sum(phase['epochs'] for phase in ahead)} epochs",
         help="Measured just now by a few steps of each phase on this machine. " + gloss("epoch"),
     )
     for warning in found.warnings:
@@ -154,7 +161,10 @@ def draw(found: Preview) -> None:
     )  # fmt: skip
     st.dataframe(
         [
-            {"phase": f"{number}. {phase['title']}", "epochs": phase["epochs"], "time": seconds(phase["seconds"])}
+            {
+                "time": "taken over" if number <= taken_over else seconds(phase["seconds"]),
+                "epochs": phase["epochs"], "phase": f"{number}. {phase['title']}",
+            }
             for number, phase in enumerate(found.phases, 1)
         ],
         hide_index=True, width="stretch", key="plan.phases",

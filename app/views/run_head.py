@@ -8,8 +8,11 @@ from collections.abc import Callable
 import streamlit as st
 
 from app import state, theme
+from app.draft import particulars
+from app.starting import hand_over
 from app.views.knobs import plain
 from app.words import gloss
+from kdcore.experiments import EXPERIMENTS
 from kdcore.history import History
 from kdcore.launch import LaunchError
 from kdcore.recipe import Recipe, RecipeError
@@ -41,15 +44,19 @@ def recipe_of(run: Run) -> Recipe | None:
 
 
 def name_of(recipe: Recipe | None) -> str:
-    """A recipe in a few words: "kd on digits (label noise 0.6), plain → mlp"."""
+    """A recipe in a few words: "kd on digits (label noise 0.6), plain → mlp", an experiment's by its title."""
     if recipe is None:
         return "a run whose recipe is damaged"
+    for experiment in EXPERIMENTS:
+        if experiment.recipe == recipe.replace(seed=experiment.recipe.seed):
+            return experiment.title + (f", seed {recipe.seed}" if recipe.seed else "")
     methods = " + ".join(dict.fromkeys(part.method.key for part in recipe.methods if part.weight != 0)) or "no method"
     knobs = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in recipe.data.settings.items())
     data = f"{recipe.data.key} ({knobs})" if knobs else recipe.data.key
     scheme = "" if recipe.scheme.key == "offline" else f", {recipe.scheme.key}"
-    fork = "" if recipe.parent is None else ", fork"
-    return f"{methods} on {data}{scheme}, {recipe.teacher.key} → {recipe.student.key}{fork}"
+    rest = particulars(recipe.replace(parent=None))
+    apart = "".join([f", {rest}" if rest else "", "" if recipe.parent is None else ", fork"])
+    return f"{methods} on {data}{scheme}, {recipe.teacher.key} → {recipe.student.key}{apart}"
 
 
 def run_head(run: Run, now: str, *, more: Callable[[], None]) -> None:
@@ -77,7 +84,7 @@ def run_head(run: Run, now: str, *, more: Callable[[], None]) -> None:
             if recipe is None:
                 st.error("This run's recipe is damaged; there are no settings to open.")
             else:
-                state.go("begin", recipe=recipe)
+                hand_over(recipe)
         more()
         with st.popover("Link", icon=":material/link:", help="Whoever opens it on this server sees this run."):
             st.code(state.address("watch", run=run.id), language=None, wrap_lines=True)

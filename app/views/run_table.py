@@ -21,7 +21,11 @@ def filtered(rows: list[Row]) -> list[Row]:
         )
         chosen = st.pills("State", states, key="runs.states", selection_mode="multi")
     word = (word or "").strip().lower()
-    return [row for row in rows if (not chosen or row.state in chosen) and word in f"{row.id} {row.what}".lower()]
+    return [
+        row
+        for row in rows
+        if (not chosen or row.state in chosen) and word in f"{row.id} {row.what} {row.settings}".lower()
+    ]
 
 
 def run_table(rows: list[Row]) -> None:
@@ -30,6 +34,7 @@ def run_table(rows: list[Row]) -> None:
         {
             "run": row.short_id,
             "when": "recorded" if row.recorded else ago(row.when),
+            "settings": row.settings or None,
             "what": row.what,
             "state": f"{ICONS.get(row.state, '')} {row.state}",
             "student": row.student and 100 * row.student,
@@ -46,6 +51,8 @@ def run_table(rows: list[Row]) -> None:
         shown, hide_index=True, width="stretch", key="runs.table", placeholder="–", selection_mode="multi-row",
         on_select=lambda: _choose(rows), height=min(38 + 35 * max(1, len(rows)), 420),
         column_config={
+            "settings": st.column_config.TextColumn(
+                "set apart by", width="medium", help="The settings that are not as they would be anyway."),
             "what": st.column_config.TextColumn("data · methods · teacher → student · scheme", width="large"),
             "student": number(format="%.1f %%", help="Test accuracy of the distilled student."),
             "alone": number(format="%.1f %%", help=gloss("student alone")),

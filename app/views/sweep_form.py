@@ -10,7 +10,7 @@ import streamlit as st
 from app import state
 from app.draft import sentence
 from app.starting import draft
-from app.varied import called, likely
+from app.varied import called, from_start, likely
 from app.views.knobs import plain
 from kdcore.cards import Catalog
 from kdcore.recipe import Recipe, RecipeError
@@ -45,6 +45,7 @@ def form(board: Sweeps, catalog: Catalog) -> None:
         st.error(f"The recipe in this address cannot be read: {plain(str(error))}", icon=":material/link_off:")
         recipe = draft()
     st.caption(f"The recipe: {plain(sentence(recipe, catalog))}. It is the one on Begin; change it there.")
+    recipe = from_start(recipe)
     try:
         known = searchable(recipe, catalog)
     except UnknownKey as error:

@@ -32,7 +32,7 @@ MORE = 10
 SEEDS = 5
 """Further seeds over which the winner is compared."""
 STATES = {
-    "running": "▶ goes on", "finished": "✓ finished", "pruned": "✂ stopped early", "refused": "✗ refused",
+    "finished": "✓ finished", "pruned": "✂ stopped early", "refused": "✗ refused",
     "failed": "✗ failed",
 }  # fmt: skip
 
@@ -40,7 +40,7 @@ STATES = {
 def result(board: Sweeps, id: str, catalog: Catalog) -> None:
     """Draws the sweep, again and again while it goes on."""
 
-    watched = board.going() == id or state.kept("sweep.training", False)
+    was = (board.going() == id, bool(state.kept("sweep.training", False)))
 
     def live() -> None:
         try:
@@ -51,10 +51,10 @@ def result(board: Sweeps, id: str, catalog: Catalog) -> None:
             return
         training = _drawn(board, found, catalog)
         state.keep("sweep.training", training)
-        if (board.going() == id or training) != watched:
-            st.rerun()  # the click that started something redraws this part alone, and only the page sets its pace
+        if (board.going() == id, training) != was:
+            st.rerun()  # only the page sets the pace and names the sweep; a click redraws this part alone
 
-    st.fragment(live, run_every=1.0 if watched else None)()
+    st.fragment(live, run_every=1.0 if any(was) else None)()
 
 
 def _drawn(board: Sweeps, found: Sweep, catalog: Catalog) -> bool:
@@ -346,13 +346,26 @@ def _train(recipes: list[Recipe]) -> None:
         state.keep("sweep.trouble", str(error))
 
 
+def _state(one: Try) -> str:
+    """How far the try is; one that is not over may still wait for a core."""
+    if one.state == "running":
+        try:
+            waits = state.shelf().run(one.run).state() == "waiting"
+        except RunError:
+            waits = True
+        return "… waits" if waits else "▶ trains"
+    return STATES[one.state]
+
+
 def _table(found: Sweep, names: dict[str, str]) -> None:
     """Every try; a row that is chosen opens its run."""
-    tries = sorted(found.tries, key=lambda one: (one.state != "finished", -(one.accuracy or 0.0), one.number))
+    ranked = sorted(found.tries, key=lambda one: (one.state != "finished", -(one.accuracy or 0.0), one.number))
+    tries = [*([found.start] if found.start.run else []), *ranked]
     told = [
         {
-            "try": one.number + 1, **{names[path]: joined([value]) for path, value in one.values.items()},
-            "validation": None if one.accuracy is None else 100 * one.accuracy, "state": STATES[one.state],
+            "try": "as it stands" if one is found.start else str(one.number + 1),
+            **{name: joined([one.values[path]]) if path in one.values else None for path, name in names.items()},
+            "validation": None if one.accuracy is None else 100 * one.accuracy, "state": _state(one),
             "epochs": one.curve[-1][0] if one.curve else None, "why": one.why, "run": one.run[:6] + one.run[16:],
         }
         for one in tries

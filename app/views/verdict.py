@@ -7,7 +7,7 @@ import streamlit as st
 from app import theme
 from app.live import role_name
 from app.live.series import hidden_class, part_of
-from app.verdict import against, hidden_rows, ranked
+from app.verdict import against, against_parent, hidden_rows, ranked, weak_teacher
 from app.words import WORDS, gloss
 from kdcore.history import History
 
@@ -15,8 +15,11 @@ MOST = 4
 """Networks whose figures fit beside one another."""
 
 
-def verdict(history: History) -> None:
-    """Test accuracies side by side, the difference to the student alone, and how sure it is."""
+def verdict(history: History, *, parent: History | None = None) -> None:
+    """Test accuracies side by side, the difference to the student alone, and how sure it is.
+
+    `parent`: the run that this one goes on from, against which its student is held too.
+    """
     difference = against(history, "baseline")
     figures, words = st.columns([1.3, 1], vertical_alignment="top")
     row = figures.container(horizontal=True, key="watch-figures")
@@ -40,7 +43,25 @@ def verdict(history: History) -> None:
         else:
             st.markdown(f"**{difference.sentence}**", help=gloss("points"))
             st.caption(f"{difference.interval[0].upper()}{difference.interval[1:]}. {taken}")
+        if weak := weak_teacher(history):
+            st.markdown(f":material/school: {weak}")
+        if parent is not None:
+            _parent(history, parent)
     _hidden(history)
+
+
+def _parent(history: History, parent: History) -> None:
+    found = against_parent(history, parent)
+    if found is None:
+        return
+    size = theme.points(abs(found.value)).lstrip("+")
+    said = {
+        "unclear": "no difference to the run that this one goes on from which so many test pictures can show",
+        "helps": f"{size} more than the run that this one goes on from",
+        "hurts": f"{size} less than the run that this one goes on from",
+    }[found.word]
+    st.markdown(f":material/fork_right: **The fork: {said}**")
+    st.caption(f"{theme.points(found.value)}; {found.interval}.")
 
 
 def _hidden(history: History) -> None:

@@ -14,9 +14,9 @@ from streamlit.testing.v1 import AppTest
 
 from app import state
 from app.live.series import MOST, live_data, term_name
-from app.verdict import against, independent, paired, wilson
+from app.verdict import against, against_parent, independent, paired, weak_teacher, wilson
 from kdcore.events import Event, Finished
-from kdcore.history import Series, fold
+from kdcore.history import History, Series, fold
 from kdcore.recipe import Recipe
 from kdcore.run import Run
 from kdcore.runs import Shelf
@@ -250,3 +250,39 @@ def test_the_page_finds_plotly_where_it_looks_and_it_draws_what_charts_are_made_
     assert {"Heatmap", "Scatter"} <= kinds
     for kind in kinds:
         assert re.search(rf'name:"{kind.lower()}"', told), f"{kind} is not in the drawing library"
+
+
+def told(*, teacher: float, alone: float, student: float, pictures: int = 500) -> History:
+    results = {"teacher": teacher, "baseline": alone, "student": student}
+    said = {name: {"part": name, "test_accuracy": value, "count": pictures} for name, value in results.items()}
+    return fold([Finished(0.0, 1.0, said)])
+
+
+def test_a_teacher_that_never_learned_is_named_before_the_method_is_blamed() -> None:
+    assert "The teacher itself reaches only 12.4 %" in weak_teacher(told(teacher=0.124, alone=0.46, student=0.08))
+    assert weak_teacher(told(teacher=0.95, alone=0.9, student=0.8)) == ""
+    assert weak_teacher(told(teacher=0.898, alone=0.9, student=0.8)) == "", "that may be chance"
+    assert weak_teacher(fold([])) == ""
+
+
+def test_a_fork_is_held_against_the_run_it_goes_on_from() -> None:
+    parent = told(teacher=0.95, alone=0.8, student=0.9)
+    found = against_parent(told(teacher=0.95, alone=0.8, student=0.7), parent)
+    assert found is not None
+    assert found.word == "hurts"
+    assert found.value == pytest.approx(-0.2)
+    same = against_parent(told(teacher=0.95, alone=0.8, student=0.904), parent)
+    assert same is not None
+    assert same.word == "unclear"
+    assert against_parent(parent, fold([])) is None
+
+
+def test_runs_in_a_list_are_told_apart_by_their_settings(shelf: Shelf) -> None:
+    first = shelf.create(Recipe())[0]
+    second = shelf.create(Recipe(seed=7).with_setting("methods.0.temperature", 8.0))[0]
+    page = open_watch()
+    labels = [page.button(key=f"watch.open.{run.id}").label for run in (first, second)]
+    assert "60 % wrong labels" in labels[0]
+    assert "temperature 8" in labels[1]
+    assert "seed 7" in labels[1]
+    assert first.id[:6] in labels[0]

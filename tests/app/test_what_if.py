@@ -7,6 +7,7 @@ from streamlit.testing.v1 import AppTest
 
 from app import state
 from kdcore.catalog import catalog as read_catalog
+from kdcore.recipe import Parent, Recipe
 from kdcore.runs import Shelf
 from tests.app.asking import Launching, stills, words
 
@@ -72,3 +73,12 @@ def test_what_cannot_be_is_said(desk: Launching, params: dict[str, str], says: s
 
 def test_an_unknown_setting_in_the_address_is_left_aside(desk: Launching) -> None:
     assert opened(y="../../etc:1", x="methods.99.weight:1").button(key="grid.start").label == "Train 12 runs"
+
+
+def test_of_a_fork_the_settings_are_taken_and_its_beginning_is_not(desk: Launching) -> None:
+    fork = Recipe(seed=3).with_setting("methods.0.temperature", 5.0).replace(parent=Parent("f" * 16, "2-20"))
+    test = opened(recipe=fork.to_text(), y="methods.0.weight:1, 2", x="seed:3, 4")
+    assert "begin at the beginning" in test.info[0].value
+    test.button(key="grid.start").click().run()
+    assert [one.parent for one in desk.launched] == [None] * 4
+    assert {one.methods[0].method.settings["temperature"] for one in desk.launched} == {5.0}
