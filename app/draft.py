@@ -170,14 +170,17 @@ def sentence(recipe: Recipe, catalog: Catalog) -> str:
     ])  # fmt: skip
 
 
+USUAL = Recipe()
+
+
 def particulars(recipe: Recipe) -> str:
     """What the recipe sets beside its parts and its data, in a few words: "kd: temperature 8, student: width 4".
 
-    Of a `tidy` recipe only what is not so anyway; "" where everything is.
+    Of a `tidy` recipe only what is not so anyway; "" where everything is. The usual networks go without saying.
     """
     told = [
         (name, _listed(getattr(recipe, name).settings)) for name in ("teacher", "student", "scheme")
-        if getattr(recipe, name).settings
+        if getattr(recipe, name).settings and getattr(recipe, name) != getattr(USUAL, name)
     ]  # fmt: skip
     for part in recipe.methods:
         own = dict(part.method.settings)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import atexit
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 from urllib.parse import urlencode, urlsplit
@@ -23,6 +23,8 @@ READ = 6
 """Runs whose history a tab keeps in memory."""
 ENDED = 64
 """Histories of finished runs that the server keeps for all tabs: nothing is written to them any more."""
+SHARED = 8
+"""Things made of a run that are kept for tabs that have read as far."""
 LATE = 2.0
 """Seconds in which a browser may still send the address that it had before a choice."""
 
@@ -149,8 +151,13 @@ def select(name: str, value: object) -> None:
 
 
 def take(name: str, key: str, says: Callable[[Any], str] = str) -> None:
-    """As `select`, for the callback of the control of that key: its value, as `says` writes it, is chosen."""
-    _choose(name, says(widget(key)))
+    """As `select`, for the callback of the control of that key: its value, as `says` writes it, is chosen.
+
+    Not if another control stands in its place by now: until the page that has the new one is drawn, whatever else
+    happens in the browser sends the old one's value along, which would take back what was chosen on another panel.
+    """
+    if key == key_of(key.partition("~")[0]):
+        _choose(name, says(widget(key)))
 
 
 def refuse(name: str, why: str) -> None:
@@ -196,6 +203,30 @@ def history_of(run: Run) -> History:
     while len(read) > READ:
         read.pop(next(iter(read)))
     return history
+
+
+def shared(run: Run, what: tuple[Hashable, ...], make: Callable[[], Any]) -> Any:
+    """What `make` makes of all that was read of the run so far: made once for all tabs that have read as far.
+
+    `what` tells apart what is made; nobody may change it afterwards.
+    """
+    read: dict[tuple[str, float], tuple[int, History]] = st.session_state.get("kept.histories", {})
+    since, _ = read.get((run.id, run.created), (-1, None))
+    if since < 0:
+        return make()
+    made = _shared()
+    key = (str(run.folder), run.created, since, what)
+    found = made.get(key)
+    if found is None:
+        found = made[key] = make()
+        while len(made) > SHARED:
+            made.pop(next(iter(made)), None)
+    return found
+
+
+@st.cache_resource(show_spinner=False)
+def _shared() -> dict[Hashable, Any]:
+    return {}
 
 
 @st.cache_resource(show_spinner=False)

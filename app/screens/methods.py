@@ -9,10 +9,13 @@ from app.draft import with_method
 from app.page import Page
 from app.starting import draft, take_up
 from app.views.entry_cards import method_card, plain_card
+from app.views.knobs import plain
 from app.words import FAMILIES, gloss
-from kdcore.cards import Card, Catalog
+from kdcore.cards import Card
 
 TABS = {"methods": "Methods", "schemes": "Schemes", "networks": "Networks", "datasets": "Data sets"}
+LIST = 620
+"""Height of the list in px: it is scrolled beside its card."""
 
 
 def show() -> None:
@@ -23,22 +26,52 @@ def show() -> None:
         help=gloss("dark knowledge", "logit", "temperature", "hint layer"),
         anchor=False,
     )
-    for folder, tab in zip(
-        TABS, st.tabs([f"{name} ({len(catalog.folders[key])})" for key, name in TABS.items()]), strict=True
-    ):
-        with tab:
-            if folder == "methods":
-                _methods(catalog)
-            else:
-                for card in catalog.folders[folder].values():
-                    plain_card(card)
+    name = st.segmented_control(
+        "Which cards", list(TABS.values()), default=TABS["methods"], key="cards", required=True,
+        label_visibility="collapsed", bind="query-params",
+    ) or TABS["methods"]  # fmt: skip
+    folder = next(key for key, called in TABS.items() if called == name)
+    cards = _by_year(list(catalog.folders[folder].values()))
+    shown = _filtered(cards) if folder == "methods" else cards
+    if not shown:
+        st.info("No method says that. Take out a filter.", icon=":material/search_off:")
+        return
+    listed, opened = st.columns([1, 2.4], gap="medium")
+    with listed.container(height=LIST, key="cards-list"):
+        titles = {card.key: card for card in shown}
+        named = state.from_address("card")
+        usual = next((key for key in (named, "kd") if key in titles), shown[0].key)
+        key = st.radio(
+            TABS[folder], list(titles), index=list(titles).index(usual), label_visibility="collapsed",
+            format_func=lambda one: plain(titles[one].title), captions=[plain(_said(card)) for card in shown],
+            key=f"card-{folder}",
+        ) or usual  # fmt: skip
+        state.to_address("card", key)
+    with opened:
+        card = titles[key]
+        if folder != "methods":
+            plain_card(card)
+        elif method_card(card):
+            _use(card)
 
 
 PAGE = Page("methods", "Methods", ":material/menu_book:", 40, show, "methods")
 
 
-def _methods(catalog: Catalog) -> None:
-    cards = list(catalog.folders["methods"].values())
+def _by_year(cards: list[Card]) -> list[Card]:
+    """The oldest source first: what others build on comes before them; what has no source last."""
+    return sorted(cards, key=lambda card: ((card.facts.get("paper") or {}).get("year", 9999), card.title))
+
+
+def _said(card: Card) -> str:
+    """Year and kind, in a few words."""
+    facts = card.facts
+    kind = FAMILIES.get(facts["family"], (facts["family"], ""))[0] if "family" in facts else facts.get("kind", "")
+    return " · ".join(str(one) for one in ((facts.get("paper") or {}).get("year"), kind) if one)
+
+
+def _filtered(cards: list[Card]) -> list[Card]:
+    """Draws the filters of methods and gives back those that pass."""
     families = [family for family in FAMILIES if any(card.facts["family"] == family for card in cards)]
     with st.container(horizontal=True, vertical_alignment="bottom"):
         chosen = st.pills(
@@ -49,12 +82,7 @@ def _methods(catalog: Catalog) -> None:
         word = st.text_input(
             "Search", key="methods_page.search", max_chars=60, placeholder="attention, relation, 2019 …", width=280
         )
-    shown = [card for card in cards if (not chosen or card.facts["family"] in chosen) and _mentions(card, word or "")]
-    if not shown:
-        st.info("No method says that. Take out a filter.", icon=":material/search_off:")
-    for card in shown:
-        if method_card(card):
-            _use(card)
+    return [card for card in cards if (not chosen or card.facts["family"] in chosen) and _mentions(card, word or "")]
 
 
 def _mentions(card: Card, word: str) -> bool:

@@ -43,12 +43,15 @@ def _present(run: Run, *, going: bool, begun: bool) -> None:
     """What moves fastest. Runs on its own while the run goes, and once when it is over."""
     now = run.state()
     history = state.history_of(run)
-    data = live_data(history, run=run.id, running=going, ancestors=ancestors(run))
+    before = ancestors(run)
+    data = state.shared(
+        run, ("live", going, len(before)),
+        lambda: live_data(history, run=run.id, running=going, ancestors=before),
+    )  # fmt: skip
     with st.container(key="watch-top"):
         if going:
             progress_line(run, history, now, reached=data["reached"])
         elif now == "finished":
-            before = ancestors(run)
             verdict(history, parent=before[0] if before else None)
         else:
             ending(run, history, now)

@@ -56,11 +56,10 @@ def _parent(history: History, parent: History) -> None:
         return
     size = theme.points(abs(found.value)).lstrip("+")
     said = {
-        "unclear": "no difference to the run that this one goes on from which so many test pictures can show",
-        "helps": f"{size} more than the run that this one goes on from",
-        "hurts": f"{size} less than the run that this one goes on from",
-    }[found.word]
-    st.markdown(f":material/fork_right: **The fork: {said}**")
+        "unclear": f"no difference that {theme.count(found.pictures)} test pictures can show",
+        "helps": f"{size} more", "hurts": f"{size} less",
+    }[found.word]  # fmt: skip
+    st.markdown(f":material/fork_right: **Against the run that it goes on from: {said}.**")
     st.caption(f"{theme.points(found.value)}; {found.interval}.")
 
 

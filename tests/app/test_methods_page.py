@@ -8,6 +8,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from app import state
+from app.screens.methods import TABS
 from app.words import FAMILIES, MATCHES, READS
 from kdcore.cards import Catalog
 from kdcore.catalog import catalog as read_catalog
@@ -28,8 +29,12 @@ def page() -> None:
     methods.show()
 
 
-def opened() -> AppTest:
-    test = AppTest.from_function(page, default_timeout=60).run()
+def opened(folder: str = "methods", card: str = "") -> AppTest:
+    test = AppTest.from_function(page, default_timeout=60)
+    test.query_params["cards"] = TABS[folder]
+    if card:
+        test.query_params["card"] = card
+    test.run()
     assert not test.exception
     return test
 
@@ -38,11 +43,30 @@ def headings(test: AppTest) -> list[str]:
     return [heading.value.replace("\\", "") for heading in test.subheader]
 
 
-def test_every_entry_of_every_folder_has_its_card(cards: Catalog) -> None:
-    said = headings(opened())
-    for folder in ("methods", "schemes", "networks", "datasets"):
-        for card in cards.folders[folder].values():
-            assert card.title in said
+@pytest.mark.parametrize("folder", ["methods", "schemes", "networks", "datasets"])
+def test_every_entry_of_every_folder_is_listed_and_opens_its_card(cards: Catalog, folder: str) -> None:
+    test = opened(folder)
+    listed = test.radio(key=f"card-{folder}").options
+    assert {one.replace("\\", "") for one in listed} == {card.title for card in cards.folders[folder].values()}
+    last = list(cards.folders[folder].values())[-1]
+    test.radio(key=f"card-{folder}").set_value(last.key).run()
+    assert headings(test) == [last.title]
+
+
+def test_every_card_can_be_drawn(cards: Catalog) -> None:
+    test = opened()
+    for card in cards.folders["methods"].values():
+        test.radio(key="card-methods").set_value(card.key).run()
+        assert not test.exception, card.key
+        assert headings(test) == [card.title]
+
+
+def test_soft_targets_stand_open_and_the_oldest_come_first(cards: Catalog) -> None:
+    test = opened()
+    assert headings(test) == [cards.card("methods", "kd").title]
+    years = [int(caption.split(" · ")[0]) for caption in test.radio[0].proto.captions if caption[:1].isdigit()]
+    assert len(years) > 40
+    assert years == sorted(years)
 
 
 def test_a_method_shows_formula_source_knobs_and_pitfalls(cards: Catalog) -> None:
@@ -66,9 +90,8 @@ def test_every_family_matching_and_reading_of_the_code_has_words(cards: Catalog)
 def test_the_family_and_the_search_narrow_the_cards(cards: Catalog) -> None:
     test = opened()
     test.button_group(key="methods_page.family").set_value(["relation"]).run()
-    shown = {button.key for button in test.button}
-    relation = {f"use.{key}" for key, card in cards.folders["methods"].items() if card.facts["family"] == "relation"}
-    assert shown == relation
+    shown = {one.replace("\\", "") for one in test.radio(key="card-methods").options}
+    assert shown == {card.title for card in cards.folders["methods"].values() if card.facts["family"] == "relation"}
     test.text_input(key="methods_page.search").set_value("no such word").run()
     assert "No method says that" in test.info[0].value
 
@@ -83,7 +106,7 @@ def test_use_in_begin_puts_the_method_beside_what_is_there(cards: Catalog, monke
         st.stop()
 
     monkeypatch.setattr(state, "go", go)
-    test = opened()
+    test = opened(card="at")
     test.button(key="use.at").click().run()
     assert gone == ["begin"]
     assert [part.method.key for part in test.session_state["kept.draft"].methods] == ["kd", "at"]
@@ -100,6 +123,6 @@ def test_a_method_that_was_just_dropped_into_the_folder_has_a_card(
     )  # fmt: skip
     more = Catalog(cards.version, {**cards.folders, "methods": {**cards.folders["methods"], "fresh": fresh}})
     monkeypatch.setattr(state, "catalog", lambda: more)
-    test = opened()
+    test = opened(card="fresh")
     assert fresh.title in headings(test)
     assert "javascript:alert" not in "\n".join(markdown.value for markdown in test.markdown)

@@ -286,3 +286,23 @@ def test_runs_in_a_list_are_told_apart_by_their_settings(shelf: Shelf) -> None:
     assert "temperature 8" in labels[1]
     assert "seed 7" in labels[1]
     assert first.id[:6] in labels[0]
+
+
+def test_tabs_that_have_read_as_far_share_what_is_drawn(
+    running: Run, story: Story, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from app.screens import watch as screen
+
+    made = []
+
+    def counted(*told: object, **how: object) -> dict:
+        made.append(1)
+        return live_data(*told, **how)
+
+    monkeypatch.setattr(screen, "live_data", counted)
+    first, second = open_watch(running.id), open_watch(running.id)
+    assert len(made) == 1
+    assert drawn(first) == drawn(second)
+    running.append(list(story(Recipe(seed=2)))[len(running.events()[0])])
+    second.run()
+    assert len(made) == 2, "what was written since is drawn"
