@@ -41,5 +41,5 @@ def experiment_cards(
                 ):
                     chosen = experiment
                 if not done:
-                    st.caption(f"about {experiment.seconds:.0f} s")
+                    st.caption(f"≈ {experiment.seconds:.0f} s")
     return chosen
