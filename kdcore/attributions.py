@@ -5,7 +5,7 @@ Integrated Gradients and occlusion are captum's, which is imported where it is u
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy
@@ -13,10 +13,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from kdcore.patience import Way
 from kdcore.probe import ProbeError
 from kdcore.vocabulary import Seen
 
-TOGETHER = 32
+TOGETHER = 64
 """Changed pictures that a network looks at together."""
 FEWEST, MOST = 16, 256
 """Steps of Integrated Gradients."""
@@ -84,23 +85,46 @@ def maps_of(
     layer: int | None = None,
 ) -> Maps:
     """All maps of a network for one picture (1, c, h, w) and class: Grad-CAM of the last three layers or of `layer`."""
+    (found,) = maps_of_many(look, image, baselines=baseline, targets=[target], steps=steps, layer=layer)
+    return found
 
-    def logits(images: Tensor) -> Tensor:
-        return look(images).logits
 
-    gradients = integrated_gradients(logits, image, baseline=baseline, target=target, steps=steps)
-    maps = {GRADIENTS: gradients.sum(dim=0)}
+def maps_of_many(
+    look: Callable[[Tensor], Seen],
+    images: Tensor,
+    *,
+    baselines: Tensor,
+    targets: Sequence[int],
+    steps: int,
+    layer: int | None = None,
+    way: Way | None = None,
+) -> list[Maps]:
+    """The same for each of (N, c, h, w) pictures and its class, looked at together.
+
+    `way` hears of every picture looked at, three times where a slope is taken.
+    """
+
+    def logits(changed: Tensor) -> Tensor:
+        if way is not None:
+            way.step(len(changed) * (3 if torch.is_grad_enabled() else 1))
+        return look(changed).logits
+
+    gradients = gradients_of_many(logits, images, baselines=baselines, targets=targets, steps=steps)
     # All colours of a place were covered together: each has the same number.
-    maps[PATCHES] = occlusion(logits, image, baseline=baseline, target=target)[0]
-    cams = grad_cams(look, image, target=target)
+    patches = occlusions(logits, images, baselines=baselines, targets=targets)[:, 0]
+    cams = cams_of_many(look, images, targets=targets)
     places = dict(zip(FROM_THE_END, sorted(cams, reverse=True), strict=False))
     if layer is not None:
         places = {CHOSEN: layer} if layer in cams else {}
-    layers = {}
-    for place, number in places.items():
-        maps[f"{CAM}, {place}"] = spread(cams[number], *image.shape[2:])
-        layers[f"{CAM}, {place}"] = (number, "×".join(str(side) for side in cams[number].shape))
-    return Maps(maps, layers, float(gradients.double().sum()))
+    found = []
+    for number in range(len(images)):
+        maps = {GRADIENTS: gradients[number].sum(dim=0), PATCHES: patches[number]}
+        layers = {}
+        for place, which in places.items():
+            maps[f"{CAM}, {place}"] = spread(cams[which][number], *images.shape[2:])
+            layers[f"{CAM}, {place}"] = (which, "×".join(str(side) for side in cams[which].shape[1:]))
+        found.append(Maps(maps, layers, float(gradients[number].double().sum())))
+    return found
 
 
 def integrated_gradients(
@@ -111,10 +135,21 @@ def integrated_gradients(
     `image` and `baseline` are (1, c, h, w); Gauss-Legendre quadrature with `steps` points. Raises ProbeError without
     captum.
     """
-    found = _captum("IntegratedGradients")(logits).attribute(
-        image, baselines=baseline, target=target, n_steps=steps, method="gausslegendre", internal_batch_size=TOGETHER
-    )
-    return found[0].detach()
+    return gradients_of_many(logits, image, baselines=baseline, targets=[target], steps=steps)[0]
+
+
+def gradients_of_many(
+    logits: Callable[[Tensor], Tensor], images: Tensor, *, baselines: Tensor, targets: Sequence[int], steps: int
+) -> Tensor:
+    """The same of (N, c, h, w) pictures, each for its class: (N, c, h, w)."""
+    return (
+        _captum("IntegratedGradients")(logits)
+        .attribute(
+            images, baselines=baselines, target=list(targets), n_steps=steps, method="gausslegendre",
+            internal_batch_size=max(TOGETHER, len(images)),
+        )
+        .detach()
+    )  # fmt: skip
 
 
 def window_of(height: int, width: int) -> tuple[int, int, int, int]:
@@ -130,18 +165,25 @@ def occlusion(logits: Callable[[Tensor], Tensor], image: Tensor, *, baseline: Te
 
     The mean over the patches that cover the place. Raises ProbeError without captum.
     """
-    channels, height, width = image.shape[1:]
+    return occlusions(logits, image, baselines=baseline, targets=[target])[0]
+
+
+def occlusions(
+    logits: Callable[[Tensor], Tensor], images: Tensor, *, baselines: Tensor, targets: Sequence[int]
+) -> Tensor:
+    """The same of (N, c, h, w) pictures, each for its class: (N, c, h, w)."""
+    channels, height, width = images.shape[1:]
     rows, columns, down, across = window_of(height, width)
     with torch.no_grad():
         found = _captum("Occlusion")(logits).attribute(
-            image,
+            images,
             sliding_window_shapes=(channels, rows, columns),
             strides=(channels, down, across),
-            baselines=baseline,
-            target=target,
-            perturbations_per_eval=TOGETHER,
+            baselines=baselines,
+            target=list(targets),
+            perturbations_per_eval=max(1, TOGETHER // len(images)),
         )
-    return found[0].detach()
+    return found.detach()
 
 
 def grad_cams(look: Callable[[Tensor], Seen], image: Tensor, *, target: int) -> dict[int, Tensor]:
@@ -150,19 +192,23 @@ def grad_cams(look: Callable[[Tensor], Seen], image: Tensor, *, target: int) -> 
     ReLU(sum over channels of the gradient's mean over the plane times the map). Layers without a plane are left out,
     and those whose maps are a copy beside the way to the logits (a transformer's).
     """
+    return {layer: cams[0] for layer, cams in cams_of_many(look, image, targets=[target]).items()}
+
+
+def cams_of_many(look: Callable[[Tensor], Seen], images: Tensor, *, targets: Sequence[int]) -> dict[int, Tensor]:
+    """The same of (N, c, h, w) pictures, each for its class: layer -> (N, h', w')."""
     with torch.enable_grad():
-        seen = look(image.detach().requires_grad_())
+        seen = look(images.detach().requires_grad_())
         layers = [layer for layer, maps in enumerate(seen.maps) if maps.shape[2] * maps.shape[3] > 1]
         if not layers:
             return {}
-        slopes = torch.autograd.grad(
-            seen.logits[0, target], [seen.maps[layer] for layer in layers], allow_unused=True
-        )  # fmt: skip
+        told = seen.logits.gather(1, torch.tensor(list(targets), device=images.device)[:, None])
+        slopes = torch.autograd.grad(told.sum(), [seen.maps[layer] for layer in layers], allow_unused=True)
     found = {}
     for layer, slope in zip(layers, slopes, strict=True):
         if slope is not None:
             weights = slope.mean(dim=(2, 3), keepdim=True)
-            found[layer] = (weights * seen.maps[layer]).sum(dim=1).relu()[0].detach()
+            found[layer] = (weights * seen.maps[layer]).sum(dim=1).relu().detach()
     return found
 
 

@@ -15,6 +15,7 @@ from kdcore.looking import look, look_frozen
 from kdcore.objective import Objective, Share
 from kdcore.pairing import automatic
 from kdcore.probe import ProbeError
+from kdcore.recalled import network_key, recalled, tensors_key
 from kdcore.vocabulary import Seen
 
 if TYPE_CHECKING:
@@ -145,12 +146,21 @@ def sides(revived: Revived) -> Sides:
 
 
 def see(revived: Revived, view: str, images: Tensor) -> Seen:
-    """What a view makes of (N, *shape), looked at in chunks, without gradient."""
+    """What a view makes of (N, *shape), looked at in chunks, without gradient; kept for the next question."""
+    key = ("seen", *network_key(revived, view), tensors_key(images))
+    return recalled(key, lambda: seen_anew(revived, view, images))
+
+
+def seen_anew(revived: Revived, view: str, images: Tensor) -> Seen:
+    """The same, for pictures that are looked at once."""
     role, _, exit_number = view.partition(":")
     with torch.no_grad():
         chunks = [revived.networks[role].look(chunk) for chunk in images.split(CHUNK)]
     if exit_number:
         chunks = [seen.exits[int(exit_number)] for seen in chunks]
+    if len(chunks) == 1:
+        only = chunks[0]
+        return Seen(only.logits, only.maps, only.preacts, only.embedding)
 
     def joined(tensors: list[tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
         return tuple(torch.cat(layer) for layer in zip(*tensors, strict=True))
@@ -164,8 +174,11 @@ def see(revived: Revived, view: str, images: Tensor) -> Seen:
 
 
 def view_logits(revived: Revived, view: str, images: Tensor) -> Tensor:
-    """The logits alone of (N, *shape), (N, C): a whole split's maps would not fit in memory."""
-    return torch.cat([see(revived, view, chunk).logits for chunk in images.split(CHUNK)])
+    """The logits alone of (N, *shape), (N, C): a whole split's maps would not fit in memory. Kept as `see` does."""
+    key = ("logits", *network_key(revived, view), tensors_key(images))
+    return recalled(
+        key, lambda: torch.cat([seen_anew(revived, view, chunk).logits for chunk in images.split(CHUNK)])
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -228,6 +241,11 @@ def explained_channels(ours: Tensor, theirs: Tensor) -> Tensor:
     return torch.where(whole > 1e-12, shares, 0.0)
 
 
+RIDGE = 1e-3
+"""Beside the channels' mean sum of squares. Without it a neuron that fires on one picture in a hundred gets a weight
+from that picture alone, and the odd pictures on which it fires harder undo the whole fit."""
+
+
 def _fitted(ours: Tensor, theirs: Tensor) -> tuple[Tensor, Tensor]:
     """Squares that the fit leaves of each of the teacher's channels, and those around its mean, (c',) each."""
     if len(ours) < 4:
@@ -238,13 +256,13 @@ def _fitted(ours: Tensor, theirs: Tensor) -> tuple[Tensor, Tensor]:
     def rows(features: Tensor, start: int) -> Tensor:
         return features[start::2].permute(0, 2, 3, 1).flatten(0, 2)[::stride].double()
 
-    def with_one(features: Tensor) -> Tensor:
-        return torch.cat([features, torch.ones_like(features[:, :1])], dim=1)
-
-    inputs, targets = with_one(rows(ours, 0)), rows(theirs, 0)
+    inputs, targets = rows(ours, 0), rows(theirs, 0)
+    middle, middles = inputs.mean(dim=0), targets.mean(dim=0)
+    inputs, targets = inputs - middle, targets - middles
     gram = inputs.T @ inputs
-    gram += 1e-6 * gram.diagonal().mean().clamp(min=1e-12) * torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
+    ridge = RIDGE * gram.diagonal().mean().clamp(min=1e-12)
+    gram += ridge * torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
     weights = torch.linalg.solve(gram, inputs.T @ targets)
     targets = rows(theirs, 1)
-    left = (with_one(rows(ours, 1)) @ weights - targets).square().sum(dim=0)
+    left = ((rows(ours, 1) - middle) @ weights + middles - targets).square().sum(dim=0)
     return left, (targets - targets.mean(dim=0)).square().sum(dim=0)

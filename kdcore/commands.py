@@ -10,7 +10,7 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -175,15 +175,6 @@ def _tournament(chosen: argparse.Namespace, shelf: Shelf) -> int:
     begun = fresh(chosen.pair, changed(PAIRS[chosen.pair], chosen.changes), seeds=chosen.seeds, limit=chosen.limit)
     slots = slots_for(begun.base, shelf)
 
-    @contextlib.contextmanager
-    def turn() -> Iterator[None]:
-        slot = slots.take(lambda: False)
-        assert slot is not None
-        try:
-            yield
-        finally:
-            slot.free()
-
     def held(standings: Standings, keep: Callable[[Standings], None]) -> None:
         def said(now: Standings) -> None:
             keep(now)
@@ -195,7 +186,7 @@ def _tournament(chosen: argparse.Namespace, shelf: Shelf) -> int:
 
             ray_tournament.hold(standings, said=said)
         else:
-            hold(standings, said=said, turn=turn)
+            hold(standings, said=said, turn=slots.turn)
 
     told = markdown(Tournaments(shelf.root).hold(begun, held))
     if chosen.to is None:

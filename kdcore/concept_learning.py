@@ -35,6 +35,16 @@ class Learning:
     """Share in [0, 1] of the concepts on the object at any snapshot that are there at the last."""
 
 
+def shared(theirs: Concepts, ours: Concepts) -> float:
+    """Of the cells that are a concept for either network, the share in [0, 1] that are one for both.
+
+    The mean over the pictures, those left out of which neither holds any; 0 where there is no other.
+    """
+    first, second = theirs.concept.astype(bool), ours.concept.astype(bool)
+    both, either = (first & second).sum(axis=(1, 2)), (first | second).sum(axis=(1, 2))
+    return float((both[either > 0] / either[either > 0]).mean()) if (either > 0).any() else 0.0
+
+
 def learning(answers: Sequence[Concepts]) -> Learning:
     """From one network's answers in the order of training, on the same pictures. Raises ValueError for none."""
     if not answers:

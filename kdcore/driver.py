@@ -13,9 +13,9 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import psutil
 from filelock import FileLock, Timeout
@@ -30,6 +30,18 @@ PATIENCE = 5.0
 
 class Busy(ValueError):
     """Another one goes on already."""
+
+
+class Kept(Protocol):
+    """What a process that goes on fills and keeps in a file."""
+
+    now: str
+    """What it is doing, or what ended it."""
+
+    def write(self, path: Path) -> None: ...
+
+
+Some = TypeVar("Some", bound=Kept)
 
 
 class Driver:
@@ -96,6 +108,23 @@ class Driver:
         finally:
             (self.folder / "process.json").unlink(missing_ok=True)
             lock.release()
+
+    @contextlib.contextmanager
+    def keeping(self, name: str, path: Path, begin: Callable[[], Some]) -> Iterator[Some]:
+        """`hold` while the block fills what `begin` gives, which is kept in that file.
+
+        Whatever ends the block early is written down and raised on.
+        """
+        with self.hold(name):
+            kept = begin()
+            kept.write(path)
+            try:
+                yield kept
+            except BaseException as error:
+                kept.now = "" if isinstance(error, KeyboardInterrupt) else f"It ended early: {error}"[:300]
+                with contextlib.suppress(OSError):  # a full disk may be what ended it
+                    kept.write(path)
+                raise
 
     def _hold(self, name: str, pid: int) -> None:
         told = {**this_process("work"), "pid": pid, "create_time": psutil.Process(pid).create_time(), "name": name}

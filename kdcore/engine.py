@@ -309,17 +309,20 @@ def _say(
 def _broken(running: PhaseRun, turn: Turn, lengths: dict[str, float | None], when: float) -> list[Event]:
     """A Note for each term of a method that should teach the learner and gives it no gradient.
 
-    Terms that schemes write themselves have no point in their names; they may well be silent at first.
+    Terms that schemes write themselves have no point in their names; they may well be silent at first, and so may those
+    of a lesson that is given only at times.
     """
     own = running.own_terms(turn)
+    at_times = {name for lesson in turn.lessons if not lesson.objective.steady for name in lesson.objective.methods}
     return [
         Note(
             when,
             f"{name} gives the {turn.learner} no gradient in the phase {running.phase.name!r}: it teaches nothing.",
         )
         for name, length in lengths.items()
-        if length is not None and length < NOTHING and name not in own and "." in name
-    ]
+        if length is not None and length < NOTHING and "." in name
+        and (plain := name.rpartition(": ")[2]) not in own and plain.partition(".")[0] not in at_times
+    ]  # fmt: skip
 
 
 def _score(stage: Stage, role: str, split_name: str, *, bias: float | None = None) -> Score:

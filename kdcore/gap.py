@@ -13,8 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-COLDEST, HOTTEST = 0.05, 20.0
-"""Between which a calibrating temperature is looked for."""
+from kdcore.answers.calibration import COLDEST, HOTTEST
 
 
 def agreement(first: Tensor, second: Tensor) -> Tensor:
@@ -40,6 +39,11 @@ def wins(teacher: Tensor, student: Tensor, truth: Tensor) -> Tensor:
 def soft_labels(logits: Tensor, temperature: float) -> Tensor:
     """softmax(z / T), (N, C)."""
     return torch.softmax(logits.double() / temperature, dim=1)
+
+
+def overlap(first: Tensor, second: Tensor) -> Tensor:
+    """What two rows of shares (N, C) have in common, (N,) in [0, 1]: 1 less their total variation distance."""
+    return torch.minimum(first, second).sum(dim=1)
 
 
 def by_class(values: Tensor, truth: Tensor, classes: int) -> Tensor:
@@ -70,6 +74,16 @@ class Reliability:
         """Expected calibration error: mean distance of accuracy and confidence, bins weighted by their inputs."""
         weight = self.count / self.count.sum().clamp(min=1.0)
         return float((weight * (self.accuracy - self.confidence).abs()).sum())
+
+
+def shared_bins(first: Reliability, second: Reliability) -> float:
+    """Share in [0, 1] of the inputs that two diagrams of the same inputs have in common: 1 is the same diagram.
+
+    Of each bin, as many of those that were right as there are in both, and as many of those that were wrong.
+    """
+    right = torch.minimum(first.count * first.accuracy, second.count * second.accuracy)
+    wrong = torch.minimum(first.count * (1.0 - first.accuracy), second.count * (1.0 - second.accuracy))
+    return float((right + wrong).sum() / first.count.sum().clamp(min=1.0))
 
 
 def reliability(confidence: Tensor, right: Tensor, *, bins: int) -> Reliability:

@@ -15,6 +15,8 @@ from kdcore.vocabulary import Batch, Seen
 class Gated(Objective):
     """An objective whose terms are zero, without gradient to speak of, in batches for which its gate is closed."""
 
+    steady = False
+
     def __init__(self, objective: Objective, opens: Callable[[Batch], bool]) -> None:
         super().__init__(
             [objective.methods[name] for name in objective.shares],  # type: ignore[misc]

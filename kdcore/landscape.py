@@ -145,8 +145,18 @@ def logits_at(view: View, weights: Weights, images: Tensor) -> Tensor:
 def measured(view: View, weights: Weights, sample: Sample, loss: Loss) -> tuple[float, float]:
     """Mean loss and accuracy in [0, 1] with these weights."""
     logits = logits_at(view, weights, sample.images)
-    mean = torch.nan_to_num(loss(logits, sample).double(), nan=CEILING, posinf=CEILING).mean().clamp(max=CEILING)
+    mean = _losses(logits, sample, loss).mean().clamp(max=CEILING)
     return float(mean), float((logits.argmax(dim=1) == sample.labels).double().mean())
+
+
+def uncertain(view: View, sample: Sample, loss: Loss) -> float:
+    """The standard error of the view's own mean loss, since so many inputs were looked at and not all there are."""
+    losses = _losses(logits_at(view, weights_of(view), sample.images), sample, loss)
+    return float(losses.std() / len(losses) ** 0.5) if len(losses) > 1 else 0.0
+
+
+def _losses(logits: Tensor, sample: Sample, loss: Loss) -> Tensor:
+    return torch.nan_to_num(loss(logits, sample).double(), nan=CEILING, posinf=CEILING)
 
 
 def steps_along(inner: int, *, beyond: float) -> list[float]:

@@ -15,7 +15,7 @@ from typing import Any
 
 from kdcore.answer import Answer, answer_from_bytes
 from kdcore.cards import Catalog
-from kdcore.clerk import Clerk
+from kdcore.clerk import Clerk, patiently
 from kdcore.failure import sentence
 from kdcore.preview import Preview
 from kdcore.processes import this_process
@@ -24,7 +24,7 @@ from kdcore.registry import UnknownKey
 from kdcore.runs import Run, RunError, Shelf
 from kdcore.scribes import Scribes
 from kdcore.spec import KnobError
-from kdcore.wire import Ended, Message
+from kdcore.wire import Ended, Message, Waits
 
 COMMAND = [sys.executable, "-P", "-m", "kdcore"]
 PREVIEWS = 64
@@ -134,18 +134,25 @@ class Desk:
         told = self._asked({"do": "balance", "recipe": recipe.to_json(), "share": share})
         return {int(number): float(weight) for number, weight in told.items()}
 
-    def ask(self, run_id: str, probe_key: str, settings: dict[str, object], snapshot: str) -> Answer:
-        """A probe's answer about a run at a snapshot: kept beside the run, computed once. Raises AskError."""
+    def ask(
+        self, run_id: str, probe_key: str, settings: dict[str, object], snapshot: str, *, waits: Waits = patiently
+    ) -> Answer:
+        """A probe's answer about a run at a snapshot: kept beside the run, computed once. Raises AskError.
+
+        `waits` is told how far it is, from this thread, several times a second while it is computed; it ends the
+        computing by raising something, which comes out here.
+        """
         try:
             run = self.shelf.run(run_id)
             filled = self.catalog().card("probes", probe_key).fill(settings)
         except (RunError, UnknownKey, KnobError) as error:
             raise AskError(str(error)) from error
-        key = answer_key(run, probe_key, filled, snapshot)
+        key = answer_key(probe_key, filled, snapshot)
         if (kept := _kept(run, key)) is not None:
             return kept
         self._asked(
-            {"do": "ask", "run": run.id, "probe": probe_key, "settings": filled, "snapshot": snapshot, "key": key}
+            {"do": "ask", "run": run.id, "probe": probe_key, "settings": filled, "snapshot": snapshot, "key": key},
+            waits=waits,
         )
         if (kept := _kept(run, key)) is None:
             raise AskError("The answer was computed but could not be read; was the run deleted meanwhile?")
@@ -164,9 +171,9 @@ class Desk:
         self._scribes.close()
         self._clerk.close()
 
-    def _asked(self, request: Message) -> Any:
+    def _asked(self, request: Message, *, waits: Waits = patiently) -> Any:
         try:
-            reply = self._clerk.ask(request)
+            reply = self._clerk.ask(request, waits=waits)
         except TimeoutError as error:
             raise AskError("This took too long to compute and was given up.") from error
         except Ended as error:
@@ -184,13 +191,9 @@ class _Refused(AskError):
         self.where = where
 
 
-def answer_key(run: Run, probe_key: str, settings: dict[str, object], snapshot: str) -> str:
-    """Under what an answer is kept: another question, another moment or other code, another key.
-
-    Recorded runs keep theirs over versions of the code, since they are shipped with their answers.
-    """
-    version = "" if run.recorded else code_version()
-    digest = hashlib.sha256(json.dumps([version, snapshot, settings], sort_keys=True).encode()).hexdigest()[:16]
+def answer_key(probe_key: str, settings: dict[str, object], snapshot: str) -> str:
+    """Under what an answer is kept: another question, another moment or other code, another key."""
+    digest = hashlib.sha256(json.dumps([code_version(), snapshot, settings], sort_keys=True).encode()).hexdigest()[:16]
     moment = re.sub(r"[^a-z0-9-]", "", snapshot)[:20]
     return f"{probe_key[:40]}-{moment}-{digest}"
 

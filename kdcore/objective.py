@@ -40,6 +40,9 @@ Terms = Literal["all", "own", "others"]
 class Objective(nn.Module):
     """Methods with weights. Its learned parts are trained with the student and kept in snapshots."""
 
+    steady = True
+    """Whether its terms are meant to teach in every batch."""
+
     def __init__(
         self, methods: Sequence[Method], shares: Sequence[Share], *, terms: Mapping[str, Terms] | None = None
     ) -> None:

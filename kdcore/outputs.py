@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,14 +10,13 @@ from torch import Tensor
 
 from kdcore.beside import CHUNK, Sides
 from kdcore.dataset import Split
-from kdcore.network import Network
+from kdcore.patience import Way
+from kdcore.recalled import network_key, recalled, tensors_key
 
 if TYPE_CHECKING:
     from kdcore.revive import Revived
 
 NAMES = {"teacher": "Teacher", "student": "Student", "baseline": "Student alone"}
-KEPT = 24
-"""Outputs kept: over the epochs of a student, its teacher and the student alone stay as they are."""
 
 
 @dataclass(frozen=True)
@@ -28,9 +25,6 @@ class Outputs:
 
     logits: Tensor
     embedding: Tensor
-
-
-_KEPT: OrderedDict[tuple[object, ...], Outputs] = OrderedDict()
 
 
 def outputs(who: Sides, split: Split) -> dict[str, Outputs]:
@@ -50,29 +44,22 @@ def some(split: Split, count: int) -> Split:
 
 
 def _outputs(revived: Revived, view: str, images: Tensor) -> Outputs:
+    return recalled(
+        ("outputs", *network_key(revived, view), tensors_key(images)), lambda: _said(revived, view, images)
+    )  # fmt: skip
+
+
+def _said(revived: Revived, view: str, images: Tensor) -> Outputs:
     role, _, exit_number = view.partition(":")
     network = revived.networks[role]
-    key = (view, _weights(network), tuple(images.shape), float(images.double().sum()), float(images.double().norm()))
-    if key in _KEPT:
-        _KEPT.move_to_end(key)
-        return _KEPT[key]
     logits, embeddings = [], []
+    chunks = images.split(CHUNK)
+    way = Way(len(chunks))
     with torch.no_grad():
-        for chunk in images.split(CHUNK):
+        for chunk in chunks:
             seen = network.look(chunk)
             seen = seen.exits[int(exit_number)] if exit_number else seen
             logits.append(seen.logits.float().cpu())
             embeddings.append(seen.embedding.flatten(1).float().cpu())
-    _KEPT[key] = Outputs(torch.cat(logits), torch.cat(embeddings))
-    while len(_KEPT) > KEPT:
-        _KEPT.popitem(last=False)
-    return _KEPT[key]
-
-
-def _weights(network: Network) -> str:
-    """Some letters that change with any weight, and with the kind of network."""
-    digest = hashlib.blake2b(repr(network).encode(), digest_size=16)
-    for name, value in network.state_dict().items():
-        digest.update(name.encode())
-        digest.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
+            way.step()
+    return Outputs(torch.cat(logits), torch.cat(embeddings))

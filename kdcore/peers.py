@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+import numpy
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -75,6 +76,29 @@ def shares_by_class(
     return Bars(
         title, says, series, list(data.class_names), category_axis="true class", value_axis=value_axis,
         low=0.0, high=1.0, parts=dict(parts), reference=None, reference_says="",
+    )  # fmt: skip
+
+
+def following(
+    teacher: str, learners: Mapping[str, Network], cast: Mapping[str, Network], between: Between, *, title: str
+) -> Bars:
+    """How often each learner is right and says what the teacher says, and how often the teacher itself is right."""
+    said = on_validation({teacher: cast[teacher], **learners}, between)
+    best = said[teacher].argmax(dim=1)
+    right = {name: right_share(logits, between) for name, logits in said.items()}
+    alike = [float((said[name].argmax(dim=1) == best).float().mean()) for name in learners]
+    told = ", ".join(
+        f"{spoken(name)} {100 * right[name]:.1f} % and {100 * same:.1f} %"
+        for name, same in zip(learners, alike, strict=True)
+    )
+    return Bars(
+        title, f"The {teacher} is right for {100 * right[teacher]:.1f} % of the validation pictures. Right, and saying "
+        f"what it says: {told}.",
+        {"is right": numpy.array([right[name] for name in learners], dtype=numpy.float32),
+         f"says what the {teacher} says": numpy.array(alike, dtype=numpy.float32)},
+        [spoken(name) for name in learners], category_axis="network", value_axis="share of validation pictures",
+        low=0.0, high=1.0, parts={"is right": "student", f"says what the {teacher} says": "teacher"},
+        reference=right[teacher], reference_says=f"the {teacher} is right",
     )  # fmt: skip
 
 

@@ -9,9 +9,11 @@ import numpy
 import torch
 from torch import Tensor
 
-from kdcore.beside import CHUNK, Sides, see
+from kdcore.beside import CHUNK, Sides, seen_anew
 from kdcore.contours import zero_lines
 from kdcore.counterparts import Counterpart
+from kdcore.patience import Way
+from kdcore.recalled import network_key, recalled, tensors_key
 from kdcore.vocabulary import Seen
 
 if TYPE_CHECKING:
@@ -51,29 +53,57 @@ def draw_plane(
     Of a layer with a plane of its own, each channel's middle neuron is drawn; signs are counted on all of them.
     """
     shape = (len(y), len(x))
-    views = who.views()
-    said: dict[str, list[Tensor]] = {part: [] for part in views}
-    values: dict[str, list[Tensor]] = {part: [] for part in views}
-    same: dict[str, list[Tensor]] = {part: [] for part in stand_ins}
     drawn = Drawn()
-    for start in range(0, shape[0] * shape[1], CHUNK):
-        seen = {part: see(revived, view, inputs[part][start : start + CHUNK]) for part, view in views.items()}
-        for part, found in seen.items():
-            layer = found.preacts[layers[part]]
-            said[part].append(found.logits.argmax(dim=1))
-            values[part].append(middle(layer)[:, :MOST_NEURONS])
-            if start == 0:
-                drawn.layers[part] = _name(who, part, found, layers[part])
+    keys = {
+        part: ("plane", layers[part], x.tobytes(), y.tobytes(), tensors_key(inputs[part]), *network_key(revived, view))
+        for part, view in who.views().items()
+    }
+    way = Way(shape[0] * shape[1] * (sum(key not in recalled for key in keys.values()) + 3 * bool(stand_ins)))
+    for part, view in who.views().items():
+
+        def draw(part: str = part, view: str = view) -> _Part:
+            return _part(who, part, view, inputs[part], x=x, y=y, layer=layers[part], way=way)
+
+        found = recalled(keys[part], draw)
+        drawn.decisions[part], drawn.lines[part], drawn.layers[part] = found.decisions, found.lines, found.layer
+    same: dict[str, list[Tensor]] = {part: [] for part in stand_ins}
+    for start in range(0, shape[0] * shape[1] if stand_ins else 0, CHUNK):
+        seen = {
+            part: seen_anew(revived, view, inputs[part][start : start + CHUNK]) for part, view in who.views().items()
+        }
         for part, stand_in in stand_ins.items():
             ours, theirs = stand_in.beside(seen[part], seen["teacher"])
             same[part].append(((ours > 0) == (theirs > 0)).float().flatten(1).mean(dim=1))
-    for part in views:
-        drawn.decisions[part] = torch.cat(said[part]).view(shape).short().cpu().numpy()
-        fields = torch.cat(values[part]).T.reshape(-1, *shape)
-        drawn.lines[part] = zero_lines(fields.cpu().numpy(), x=x, y=y)
+        way.step(3 * len(seen["teacher"].logits))
     for part, shares in same.items():
         drawn.signs[part] = torch.cat(shares).view(shape).cpu().numpy()
     return drawn
+
+
+@dataclass(frozen=True)
+class _Part:
+    """What is drawn of one network, as `Drawn` has it."""
+
+    decisions: numpy.ndarray
+    lines: numpy.ndarray
+    layer: str
+
+
+def _part(
+    who: Sides, part: str, view: str, inputs: Tensor, *, x: numpy.ndarray, y: numpy.ndarray, layer: int, way: Way
+) -> _Part:  # fmt: skip
+    shape = (len(y), len(x))
+    said, values, name = [], [], ""
+    for chunk in inputs.split(CHUNK):
+        seen = seen_anew(who.revived, view, chunk)
+        said.append(seen.logits.argmax(dim=1))
+        values.append(middle(seen.preacts[layer])[:, :MOST_NEURONS])
+        name = name or _name(who, part, seen, layer)
+        way.step(len(chunk))
+    fields = torch.cat(values).T.reshape(-1, *shape)
+    return _Part(
+        torch.cat(said).view(shape).short().cpu().numpy(), zero_lines(fields.cpu().numpy(), x=x, y=y), name
+    )  # fmt: skip
 
 
 def middle(preacts: Tensor) -> Tensor:

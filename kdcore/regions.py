@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from kdcore.network import Network
+from kdcore.patience import Way
 
 aten = torch.ops.aten
 _AT_ZERO = {aten.relu.default, aten.relu_.default, aten.leaky_relu.default, aten.leaky_relu_.default}
@@ -30,8 +31,8 @@ STRAIGHT = 1e-9
 """How far a value may lie off a straight line, relative to its size, in double precision."""
 LOOKS = 3
 """Looks at the network that each switch takes at least, when it is to be found exactly."""
-ROOM = 2_000_000
-"""Values of neurons that are held for one step of the search."""
+ROOM = 500_000
+"""Values of neurons that are held for one step of the search: a few megabytes, which stay near the processor."""
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,7 @@ def crossings(
     neurons that switch twice within a piece are found too. After `most` looks, or at once where the first cut shows
     that they would not do, the rest is read off as it stands, which misses those.
     """
+    way = Way(most)
     ends = torch.linspace(0.0, 1.0, pieces + 1, dtype=torch.float64, device=device)
     found: list[Tensor] = []
     values = torch.cat([at(chunk) for chunk in ends.split(64)])
@@ -116,6 +118,7 @@ def crossings(
         middle = (left + right) / 2
         between = at(middle)
         looks += len(batch)
+        way.step(len(batch))
         sizes = 1.0 + torch.maximum(before.abs(), after.abs())
         bent = (between - (before + after) / 2).abs() > STRAIGHT * sizes
         done = ~bent.any(dim=1) | (right - left < SAME)

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
+import numpy
+
+from kdcore.answer import Answer
+from kdcore.answers.bars import Bars
 from kdcore.network import Network, parameters_of
+from kdcore.peers import on_validation, right_share
 from kdcore.recipe import Pick, RecipeError
 from kdcore.scheme import Between, Casting, Phase, Scheme, alone, taught, taught_by_labels
 from kdcore.spec import knob
@@ -49,13 +56,47 @@ class Assisted(Scheme):
         yield taught_by_labels(between)
         if self.baseline:
             yield alone(between)
+        so_far = ["teacher"]
+
+        def seen(phases: Iterator[Phase]) -> Iterator[Phase]:
+            for phase in phases:
+                so_far.extend(turn.learner for turn in phase.turns if turn.learner not in so_far)
+                chain = {name: cast[name] for name in so_far}
+                yield replace(phase, shows=partial(_stairs, chain, cast.get("baseline"), between))
+
         if "direct" in cast:
-            yield from taught("direct", "A student learns straight from the teacher", "direct", "teacher", between)
-        yield from self.down(between)
+            title = "A student learns straight from the teacher"
+            yield from seen(taught("direct", title, "direct", "teacher", between))
+        yield from seen(self.down(between))
 
     @abstractmethod
     def down(self, between: Between) -> Iterator[Phase]:
         """Once the teacher has learned: assistants and student, the largest first."""
+
+
+def stairs(chain: Mapping[str, Network], alone: Network | None, between: Between) -> Bars:
+    """What each of those who have learned so far is worth, the largest first, with its size; who learns alone beside.
+
+    The student that learns straight from the teacher has no step of its own: it stands last.
+    """
+    names = sorted(chain, key=lambda name: (name == "direct", -parameters_of(chain[name].deployed())))
+    logits = on_validation(chain, between)
+    right = [right_share(logits[name], between) for name in names]
+    spoken_names = ["straight from the teacher" if name == "direct" else name for name in names]
+    other = None if alone is None else right_share(on_validation({"alone": alone}, between)["alone"], between)
+    told = ", ".join(f"{name} {100 * value:.1f} %" for name, value in zip(spoken_names, right, strict=True))
+    return Bars(
+        "Down the chain", f"Right for so many of the validation pictures: {told}.",
+        {"by now": numpy.array(right, dtype=numpy.float32)},
+        [f"{said}: {parameters_of(chain[name].deployed()):,}" for said, name in zip(spoken_names, names, strict=True)],
+        category_axis="network, and its parameters", value_axis="accuracy on validation pictures", low=0.0, high=1.0,
+        parts={"by now": "student"}, reference=other,
+        reference_says="" if other is None else f"student alone {100 * other:.1f} %",
+    )  # fmt: skip
+
+
+def _stairs(chain: Mapping[str, Network], alone: Network | None, between: Between) -> list[Answer]:
+    return [stairs(chain, alone, between)]
 
 
 def between_sizes(teacher: Pick, student: Pick, share: float) -> Pick:

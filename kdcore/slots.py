@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,6 +36,16 @@ class Slots:
                 return Slot(number, lock)
             time.sleep(LOOK_EVERY)
         return None
+
+    @contextlib.contextmanager
+    def turn(self) -> Iterator[None]:
+        """Hold a slot within the block, which begins when one is free."""
+        slot = self.take(lambda: False)
+        assert slot is not None
+        try:
+            yield
+        finally:
+            slot.free()
 
 
 @dataclass(frozen=True)

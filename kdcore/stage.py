@@ -57,6 +57,13 @@ class Stage:
         return min(self.budget.batch, len(split))
 
 
+class Cast(dict[str, Network]):
+    """Role -> its network. Whoever asks for a role that the scheme has not cast is told so."""
+
+    def __missing__(self, role: str) -> Network:
+        raise RecipeError("scheme", f"the cast has no {role}: {', '.join(self) or 'nobody'} is all there is")
+
+
 def seeded(recipe: Recipe, purpose: str) -> int:
     """A seed that belongs to one purpose of one recipe."""
     return (recipe.seed * 1_000_003 + zlib.crc32(purpose.encode())) % 2**63
@@ -85,7 +92,7 @@ def set_stage(
     pictures = "images" if data.images_of_plane else "points"
     picks = {role: filled(role, getattr(recipe, role)) for role in ("teacher", "student")}
     castings = scheme.cast(**picks)
-    cast: dict[str, Network] = {}
+    cast = Cast()
     for role, casting in castings.items():
         kind = pick(NETWORKS, casting.network.key, what="network")
         if pictures not in kind.takes:

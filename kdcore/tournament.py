@@ -12,7 +12,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch.profiler import ProfilerActivity, profile
@@ -51,12 +51,16 @@ def fresh(name: str, base: Recipe, *, seeds: int, limit: float) -> Standings:
         raise RecipeError("scheme", "a tournament is held with scheme=offline and its baseline")
     base = replace(base, training={**base.training, "device": "cpu"})  # its clock counts CPU seconds
     refuse(entry(base, PLAIN, 0))
-    made = {
+    return Standings(name, base, seeds, limit, begun(), rows=[Row(key) for key in (ALONE, *contenders())])
+
+
+def begun() -> dict[str, Any]:
+    """With what a measurement is made that begins now: versions, machine, time."""
+    return {
         "code": code_version(), "torch": torch.__version__, "python": platform.python_version(),
         "system": platform.system(), "processor": processor(), "cores": cores(), "threads": torch.get_num_threads(),
         "started": time.time(), "ended": None,
     }  # fmt: skip
-    return Standings(name, base, seeds, limit, made, rows=[Row(key) for key in (ALONE, *contenders())])
 
 
 def entry(base: Recipe, key: str, seed: int) -> Recipe:

@@ -94,19 +94,17 @@ class Tournaments:
         Raises TournamentError while another goes on, OSError; whatever else ends it is written down and raised on.
         """
         path = self.path(standings.name)
+
+        def begin() -> Standings:
+            with contextlib.suppress(StandingsError):
+                before = _read(path)
+                return before if before is not None and before.same_as(standings) else standings
+            return standings
+
         try:
-            with self._driver.hold(standings.name):
-                with contextlib.suppress(StandingsError):
-                    before = _read(path)
-                    standings = before if before is not None and before.same_as(standings) else standings
-                standings.write(path)
-                try:
-                    held(standings, lambda now: now.write(path))
-                except BaseException as error:
-                    standings.now = "" if isinstance(error, KeyboardInterrupt) else f"It ended early: {error}"[:300]
-                    standings.write(path)
-                    raise
-                return standings
+            with self._driver.keeping(standings.name, path, begin) as kept:
+                held(kept, lambda now: now.write(path))
+                return kept
         except Busy as error:
             raise TournamentError("a tournament goes on already; one at a time") from error
 

@@ -12,17 +12,18 @@ from torch import Tensor
 from kdcore.attributions import work_of
 from kdcore.beside import Sides, sides, view_logits
 from kdcore.dataset import Split
-from kdcore.gap import divergence
-from kdcore.landscape import Loss, Sample, View
+from kdcore.gap import divergence, overlap, soft_labels
+from kdcore.landscape import Loss, Sample, View, measured, weights_of
 from kdcore.outputs import some
 from kdcore.probe import ProbeError
+from kdcore.recalled import Key, network_key
 
 if TYPE_CHECKING:
     from kdcore.revive import Revived
 
-WORK = 15_000_000_000
-"""Multiply-accumulates that one answer may cost: one to two seconds of one core."""
-FEWEST = 60
+WORK = 5_000_000_000
+"""Multiply-accumulates that one answer may cost: a third of a second of one core."""
+FEWEST = 50
 """Inputs on which a loss is taken at least, where there are so many."""
 LOSSES: dict[str, tuple[str, Loss]] = {
     "cross_entropy": (
@@ -32,6 +33,8 @@ LOSSES: dict[str, tuple[str, Loss]] = {
     "kl": ("KL to the teacher", lambda logits, sample: divergence(sample.teacher, logits)),
 }
 """Choice -> (its name, per-input loss in nats)."""
+NEARNESS = "probability on the same classes"
+"""What `Twins.nearness` is a share of."""
 
 
 @dataclass(frozen=True)
@@ -42,10 +45,22 @@ class Twins:
     student: View
     baseline: View | None
 
+    def key(self, part: str) -> Key:
+        """Under what that is kept which one of them makes of something."""
+        return network_key(self.who.revived, self.who.views()[part])
+
     def views(self) -> dict[str, View]:
         """part -> view, of those that there are."""
         found = {"student": self.student}
         return found if self.baseline is None else {**found, "baseline": self.baseline}
+
+    def nearness(self, sample: Sample) -> dict[str, float]:
+        """part -> share of the probability that it gives to the same classes as the teacher, mean over the inputs."""
+
+        def shared(logits: Tensor, sample: Sample) -> Tensor:
+            return overlap(soft_labels(sample.teacher, 1.0), soft_labels(logits, 1.0))
+
+        return {part: measured(view, weights_of(view), sample, shared)[0] for part, view in self.views().items()}
 
     def affordable(self, most: int, *, looks: int) -> int:
         """At most so many inputs; fewer, down to FEWEST, where so many looks of a large network would take too long."""

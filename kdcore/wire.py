@@ -9,12 +9,13 @@ import queue
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 Message = dict[str, Any]
+Waits = Callable[[float], None]
+"""Told from time to time what share of an answer is done, in [0, 1]; what it raises ends the waiting."""
 
 
 class Ended(Exception):
@@ -106,9 +107,12 @@ class Caller:
     def __init__(self, *, gone: Callable[[], None]) -> None:
         """`gone` is called, from a thread, when stdin has ended."""
         self.asked = False
+        self.unwanted: set[int] = set()
+        """Numbers of requests whose answers nobody wants any more."""
         self._out = os.dup(1)
         os.dup2(2, 1)
         self._requests: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
+        self._came = threading.Event()
         self._gone = gone
         threading.Thread(target=self._listen, daemon=True, name="hears the app").start()
 
@@ -121,14 +125,15 @@ class Caller:
 
     def idle(self, seconds: float) -> bool:
         """Whether no request comes for so long."""
-        deadline = time.monotonic() + seconds
-        while self._requests.empty() and time.monotonic() < deadline:
-            time.sleep(0.02)
-        return self._requests.empty()
+        return not self._came.wait(seconds)
 
     def hear(self) -> Message | None:
         """The next request, waited for; None at the end of stdin."""
-        return self._requests.get()
+        request = self._requests.get()
+        self._came.clear()
+        if not self._requests.empty():
+            self._came.set()
+        return request
 
     def _listen(self) -> None:
         rest = b""
@@ -143,8 +148,14 @@ class Caller:
             for line in lines:
                 with contextlib.suppress(ValueError):
                     message = json.loads(line)
-                    if isinstance(message, dict):
+                    if not isinstance(message, dict):
+                        continue
+                    if message.get("do") == "stop":
+                        self.unwanted.add(int(message["number"]))
+                    else:
                         self.asked = True
                         self._requests.put(message)
+                        self._came.set()
         self._requests.put(None)
+        self._came.set()
         self._gone()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
+import time
 from collections import OrderedDict
 from typing import Any
 
@@ -16,6 +17,9 @@ from kdcore.beginnings import source_for
 from kdcore.catalog import PROBES, catalog
 from kdcore.export import export_student
 from kdcore.failure import sentence
+from kdcore.network import parameters_of
+from kdcore.patience import Stopped, told
+from kdcore.probe import ProbeError
 from kdcore.processes import cores
 from kdcore.recipe import Recipe
 from kdcore.registry import pick
@@ -27,8 +31,16 @@ from kdcore.slots import Slots
 from kdcore.sources import ray_address
 from kdcore.wire import Caller, Message
 
-KEPT_MOMENTS = 2
-"""Revived moments kept for the next question; each holds its data set."""
+KEPT_MOMENTS = 16
+"""Revived moments kept for the next question: those of one run share its data set."""
+KEPT_NUMBERS = 16_000_000
+"""Weights in them together, beyond two."""
+SAYS = 0.2
+"""Seconds between two words on how far an answer is."""
+AHEAD = ("fidelity", "calibration", "picture_plane", "line_regions", "attribution_agreement", "loss_plane")
+"""What takes long the first time it is asked of a run: most of it is teacher and student alone, which stay."""
+RESTS, ENOUGH = 1.0, 15.0
+"""Seconds without a question before it looks ahead, and those that it spends on that for one run."""
 
 
 def scribe(shelf: Shelf, caller: Caller, *, source: Source | None = None) -> int:
@@ -46,21 +58,54 @@ def scribe(shelf: Shelf, caller: Caller, *, source: Source | None = None) -> int
 def worker(shelf: Shelf, caller: Caller) -> int:
     """Answer requests until stdin ends.
 
-    {"do": "catalog" | "preview" | "balance" | "ask" | "export", …}
-    -> {"ok": …} or {"error": sentence, "where": setting}.
+    {"do": "catalog" | "preview" | "balance" | "ask" | "export", "number": …, …}
+    -> {"ok": …} or {"error": sentence, "where": setting}, with the number; before it, where an answer takes long,
+    {"share": how much of it is done}. {"do": "stop", "number": …}: nobody wants that answer any more.
     """
     step_aside(5)
     caller.say({"ready": os.getpid()})
     desk = Answers(shelf)
     if caller.idle(seconds=3.0):  # the first page wants the catalog, and the scribe beside needs the core more
         warm_up()
+        with contextlib.suppress(ImportError):
+            import captum.attr  # noqa: F401 # half a second, for which no picture should wait
     while (request := caller.hear()) is not None:
+        number = int(request.get("number", 0))
+        if number in caller.unwanted:
+            continue
         try:
-            reply: Message = {"ok": desk.answer(request)}
+            with told(_Waiting(caller, number)):
+                reply: Message = {"ok": desk.answer(request)}
         except Exception as error:
             reply = {"error": sentence(error), "where": getattr(error, "where", "")}
-        caller.say(reply)
+        caller.say({**reply, "number": number})
+        desk.look_ahead(caller)
     return 0
+
+
+class _Waiting:
+    """Whoever waits for the answer of that number, as its steps see it."""
+
+    def __init__(self, caller: Caller, number: int) -> None:
+        self._caller, self._number, self._said = caller, number, time.monotonic()
+
+    def __call__(self, share: float) -> None:
+        if self._number in self._caller.unwanted:
+            raise Stopped("nobody waits for this any more")
+        if time.monotonic() - self._said >= SAYS:
+            self._said = time.monotonic()
+            self._caller.say({"share": share, "number": self._number})
+
+
+class _Unasked:
+    """Nobody waits: what is looked at ahead ends as soon as something is asked, or there was enough of it."""
+
+    def __init__(self, caller: Caller, seconds: float) -> None:
+        self._caller, self._until = caller, time.monotonic() + seconds
+
+    def __call__(self, share: float) -> None:
+        if not self._caller.idle(0.0) or time.monotonic() > self._until:
+            raise Stopped("something else was asked")
 
 
 class Answers:
@@ -69,6 +114,7 @@ class Answers:
     def __init__(self, shelf: Shelf) -> None:
         self._shelf = shelf
         self._moments: OrderedDict[tuple[str, str], Revived] = OrderedDict()
+        self._spent: dict[str, float] = {}
 
     def answer(self, request: Message) -> Any:
         """Raises whatever goes wrong; ValueErrors carry a sentence."""
@@ -93,12 +139,40 @@ class Answers:
         moment = (run.id, request["snapshot"])
         if moment not in self._moments:
             self._moments[moment] = revive(run, request["snapshot"])
-            while len(self._moments) > KEPT_MOMENTS:
+            while len(self._moments) > KEPT_MOMENTS or (len(self._moments) > 2 and self._numbers() > KEPT_NUMBERS):
                 self._moments.popitem(last=False)
         self._moments.move_to_end(moment)
         torch.manual_seed(0)  # a probe that draws draws the same for the same question
         run.keep_answer(request["key"], probe.ask(self._moments[moment]).to_bytes())
         return request["key"]
+
+    def look_ahead(self, caller: Caller) -> None:
+        """While nobody asks, look at what the next section of a page will want of the run asked about last.
+
+        Only of a finished one, and once: what trains has the core for itself. The answers are not kept, but what they
+        were made of is (`recalled`).
+        """
+        if not self._moments or not caller.idle(RESTS):
+            return
+        (name, _), revived = next(reversed(self._moments.items()))
+        spent = self._spent.get(name, 0.0)
+        began = time.monotonic()
+        try:
+            if spent >= ENOUGH or self._shelf.run(name).state() != "finished":
+                return
+            with told(_Unasked(caller, ENOUGH - spent)):
+                for key in AHEAD:
+                    with contextlib.suppress(ProbeError):
+                        PROBES[key]().ask(revived)
+            spent = ENOUGH
+        except Stopped:
+            spent += time.monotonic() - began
+        except Exception:
+            spent = ENOUGH  # whoever asks will be told what is wrong
+        self._spent[name] = spent
+
+    def _numbers(self) -> int:
+        return sum(parameters_of(one) for moment in self._moments.values() for one in moment.networks.values())
 
 
 def slots_for(recipe: Recipe, shelf: Shelf) -> Slots:

@@ -94,6 +94,29 @@ def test_likeness_is_a_correlation_beside_the_diagonal() -> None:
     assert gap.likeness(matrix, torch.ones_like(matrix)) == 0.0
 
 
+def test_an_overlap_is_one_less_the_total_variation() -> None:
+    torch.manual_seed(0)
+    first, second = torch.randn(30, 6).softmax(dim=1).double(), torch.randn(30, 6).softmax(dim=1).double()
+    torch.testing.assert_close(
+        gap.overlap(first, second), 1.0 - 0.5 * (first - second).abs().sum(dim=1), atol=1e-6, rtol=0
+    )
+    torch.testing.assert_close(gap.overlap(first, first), torch.ones(30, dtype=torch.float64), atol=1e-6, rtol=0)
+    assert gap.overlap(torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 1.0]])).tolist() == [0.0]
+
+
+def test_diagrams_share_the_inputs_that_are_equally_sure_and_right() -> None:
+    """Two bins, eight inputs: of the four sure ones of the first diagram three are right, of the second's six five."""
+    first = gap.Reliability(torch.tensor([0.5, 0.75]), torch.tensor([0.4, 0.9]), torch.tensor([4.0, 4.0]))
+    second = gap.Reliability(torch.tensor([0.5, 5 / 6]), torch.tensor([0.4, 0.9]), torch.tensor([2.0, 6.0]))
+    assert gap.shared_bins(first, second) == pytest.approx((1 + 1 + 3 + 1) / 8)
+    assert gap.shared_bins(first, first) == pytest.approx(1.0)
+    sure, doubtful = torch.full((5,), 0.9), torch.full((5,), 0.3)
+    right = torch.ones(5, dtype=torch.bool)
+    found = [gap.reliability(confidence, right, bins=4) for confidence in (sure, doubtful)]
+    assert gap.shared_bins(*found) == 0.0
+    assert gap.shared_bins(found[0], gap.reliability(sure, ~right, bins=4)) == 0.0, "as sure, but wrong"
+
+
 def test_neighbours_are_shared_whatever_way_a_space_is_turned() -> None:
     torch.manual_seed(0)
     first = torch.randn(60, 6, dtype=torch.float64)

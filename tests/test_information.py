@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from kdcore.answers.concepts import Concepts
-from kdcore.concept_learning import learning
+from kdcore.concept_learning import learning, shared
 from kdcore.datasets.shapes import Shapes
 from kdcore.information import Feature, concepts, entropies, in_cells, sketch
 
@@ -108,6 +108,16 @@ def answer(epoch: float, weights: list[float], concept: list[list[int]], inside:
         numpy.zeros((2, 2, 2), numpy.uint8), on, plain, plain[:, 0, 0], there, counts, plain[:, 0, 0], 0.2, "",
         numpy.array(weights, dtype=numpy.float32),
     )  # fmt: skip
+
+
+def test_shared_concepts_are_those_of_both_among_those_of_either() -> None:
+    inside = [[1, 1], [1, 0]]
+    first = answer(0, [1.0], [[1, 1], [0, 0]], inside)
+    assert shared(first, answer(0, [1.0], [[1, 0], [0, 0]], inside)) == 0.5, "the second picture has none"
+    assert shared(first, answer(0, [1.0], [[1, 1], [1, 0]], inside)) == 0.5
+    assert shared(first, first) == 1.0
+    nothing = answer(0, [1.0], [[0, 0], [0, 0]], inside)
+    assert shared(nothing, nothing) == 0.0
 
 
 def test_when_and_how_stably_concepts_were_learned_by_hand() -> None:

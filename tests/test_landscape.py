@@ -19,6 +19,7 @@ from kdcore.landscape import (
     moved,
     re_estimated,
     steps_along,
+    uncertain,
     weights_of,
 )
 from kdcore.network import Network
@@ -148,3 +149,13 @@ def test_a_loss_that_is_no_number_counts_as_the_ceiling(straight: tuple[View, Sa
     view, sample = straight
     loss, _ = measured(view, weights_of(view), sample, lambda logits, _: logits[:, 0] * math.nan)
     assert loss == 1e6
+
+
+def test_how_uncertain_a_mean_loss_is_goes_down_with_the_root_of_the_inputs(straight: tuple[View, Sample]) -> None:
+    view, sample = straight
+    losses = squares(view(sample.images).detach(), sample)
+    assert uncertain(view, sample, squares) == pytest.approx(float(losses.std() / 40**0.5), rel=1e-6)
+    four = Sample(*(torch.cat([one] * 4) for one in (sample.images, sample.labels, sample.teacher)))
+    assert uncertain(view, four, squares) == pytest.approx(uncertain(view, sample, squares) / 2, rel=0.02)
+    one = Sample(sample.images[:1], sample.labels[:1], sample.teacher[:1])
+    assert uncertain(view, one, squares) == 0.0

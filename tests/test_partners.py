@@ -8,7 +8,7 @@ import numpy
 import pytest
 import torch
 
-from kdcore.beside import explained, explained_channels
+from kdcore.beside import RIDGE, explained, explained_channels
 from kdcore.partners import assigned, correlations
 from kdcore.probe import ProbeError
 
@@ -76,15 +76,27 @@ def test_each_channel_is_explained_as_a_fit_by_hand_says() -> None:
         flat = side[start::2].permute(0, 2, 3, 1).reshape(-1, side.shape[1]).double().numpy()
         return flat
 
-    def with_one(values: numpy.ndarray) -> numpy.ndarray:
-        return numpy.column_stack([values, numpy.ones(len(values))])
-
-    weights, *_ = numpy.linalg.lstsq(with_one(rows(ours, 0)), rows(theirs, 0), rcond=None)
+    inputs, target = rows(ours, 0), rows(theirs, 0)
+    middle, middles = inputs.mean(axis=0), target.mean(axis=0)
+    ridge = numpy.sqrt(RIDGE * ((inputs - middle) ** 2).sum(axis=0).mean())  # as three further rows of least squares
+    weights, *_ = numpy.linalg.lstsq(
+        numpy.vstack([inputs - middle, ridge * numpy.eye(3)]),
+        numpy.vstack([target - middles, numpy.zeros((3, 2))]),
+        rcond=None,
+    )
     target = rows(theirs, 1)
-    left = ((with_one(rows(ours, 1)) @ weights - target) ** 2).sum(axis=0)
+    left = (((rows(ours, 1) - middle) @ weights + middles - target) ** 2).sum(axis=0)
     whole = ((target - target.mean(axis=0)) ** 2).sum(axis=0)
-    numpy.testing.assert_allclose(explained_channels(ours, theirs), (1 - left / whole).clip(0, 1), atol=1e-4)
-    assert explained(ours, theirs) == pytest.approx(1 - left.sum() / whole.sum(), abs=1e-4)
+    numpy.testing.assert_allclose(explained_channels(ours, theirs), (1 - left / whole).clip(0, 1), atol=1e-6)
+    assert explained(ours, theirs) == pytest.approx(1 - left.sum() / whole.sum(), abs=1e-6)
+
+
+def test_a_neuron_that_fires_once_does_not_undo_the_fit_of_the_others() -> None:
+    ours = torch.cat([maps(200, 3, 1), torch.zeros(200, 1, 1, 1)], dim=1)
+    theirs = ours[:, :2] + 0.3 * maps(200, 2, 1, seed=1)
+    without = explained(ours[:, :3], theirs)
+    ours[10, 3], ours[11, 3] = 0.01, 5.0  # one of the pictures fitted, and harder on one of those scored
+    assert explained(ours, theirs) == pytest.approx(without, abs=0.01)
 
 
 def test_what_is_a_linear_image_is_explained_in_full_and_a_constant_channel_not_at_all() -> None:

@@ -1,4 +1,4 @@
-"""Draws an Along: class probabilities along a line, where neurons switch, and the linear regions over the epochs."""
+"""Draws an Along: classes along a line, where neurons switch, and the linear regions over the epochs."""
 
 from __future__ import annotations
 
@@ -10,27 +10,30 @@ import plotly.graph_objects as go
 from app import theme
 from app.charts.panels import heading, named, spans, suffix
 from app.charts.pixels import address_of
-from app.charts.plane import class_colours
+from app.charts.plane import class_colours, steps
 from app.charts.scales import faint
 from kdcore.answers.along import Along
 
 ANSWER = Along
 SEEN = 0.08
 """A class gets a curve where some network gives it this probability somewhere."""
-UPPER, LOWER, BELOW = (0.60, 1.0), (0.33, 0.46), (0.0, 0.17)
+BAND, UPPER, LOWER, BELOW = (0.965, 1.0), (0.60, 0.95), (0.33, 0.46), (0.0, 0.17)
 BETWEEN = (0.475, 0.585)
-"""Heights of the probabilities, of the switches, of the regions over the epochs, and of the two pictures."""
+"""Heights of what is decided, of the probabilities, of the switches, of the regions over the epochs, and of the two
+pictures."""
 Scales = dict[str, list[float]]
 
 
 def scales(answers: Sequence[Along]) -> Scales:
-    """What all frames share: the epochs, the regions at each of them, the most switches in a piece, the classes."""
+    """What all frames share: epochs, regions at each of them, the most switches in a piece, classes, and how likely."""
     found: Scales = {"epochs": [answer.epoch for answer in answers]}
     for part in answers[-1].regions:
         if all(part in answer.regions for answer in answers):
             found[part] = [float(answer.regions[part]) for answer in answers]
     most = max((float(counts.max()) for answer in answers for counts in answer.switches.values()), default=1.0)
     found["most"] = [max(1.0, most)]
+    likeliest = max(float(found.max()) for answer in answers for found in answer.probabilities.values())
+    found["high"] = [min(1.0, float(numpy.ceil(10 * likeliest)) / 10)]
     found["classes"] = [float(number) for number in sorted({one for answer in answers for one in _classes(answer)})]
     return found
 
@@ -49,7 +52,8 @@ def draw(answer: Along, *, dark: bool, fixed: Scales | None = None) -> go.Figure
             {
                 f"xaxis{upper}": _axis(left, right, f"y{upper}", title="", ticks=False),
                 f"yaxis{upper}": {
-                    "domain": list(UPPER), "range": [0, 1.02], "anchor": f"x{upper}", "tickformat": ".0%",
+                    "domain": list(UPPER), "range": [0, 1.02 * shared["high"][0]], "anchor": f"x{upper}",
+                    "nticks": 6, "tickformat": ".0%",
                     "title": {"text": "probability of the class" if number == 0 else ""},
                 },
                 f"xaxis{lower}": _axis(left, right, f"y{lower}", title=answer.line_axis if number == 1 else ""),
@@ -58,6 +62,24 @@ def draw(answer: Along, *, dark: bool, fixed: Scales | None = None) -> go.Figure
                     "title": {"text": "switches" if number == 0 else ""},
                 },
             }
+        )  # fmt: skip
+        band = suffix(2 * len(parts) + 1 + number)
+        layout.update(
+            {
+                f"xaxis{band}": {
+                    **_axis(left, right, f"y{band}", title="", ticks=False),
+                    "ticks": "",
+                    "zeroline": False,
+                },
+                f"yaxis{band}": {"domain": list(BAND), "anchor": f"x{band}", "visible": False, "fixedrange": True},
+            }
+        )
+        traces.append(
+            go.Heatmap(
+                x=answer.at, y=[0], z=answer.probabilities[part].argmax(axis=1)[None], zmin=0,
+                zmax=max(1, len(colours) - 1), colorscale=steps(colours), showscale=False, hoverinfo="skip",
+                name=f"decides, {part}", xaxis=f"x{band}", yaxis=f"y{band}",
+            )
         )  # fmt: skip
         axes = {"xaxis": f"x{upper}", "yaxis": f"y{upper}"}
         for label in (int(one) for one in shared["classes"]):
@@ -79,6 +101,12 @@ def draw(answer: Along, *, dark: bool, fixed: Scales | None = None) -> go.Figure
             )
         )  # fmt: skip
         texts.append(heading(f"{named(part)}: {_counted(answer, part)}", left))
+    texts.append(
+        {
+            "text": "decides", "x": 0.0, "xshift": -6, "y": sum(BAND) / 2, "xref": "paper", "yref": "paper",
+            "xanchor": "right", "yanchor": "middle", "showarrow": False, "font": {"size": 12},
+        }
+    )  # fmt: skip
     last = 2 * len(parts)
     layout.update(_over_epochs(shared, suffix(last)))
     for part in answer.regions:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from textwrap import wrap
 
 import plotly.graph_objects as go
@@ -15,11 +15,14 @@ ANSWER = Bars
 
 ALONG, LINE = 40, 19
 """Letters that fit beside the axis, and pixels that each line of them takes."""
+ROOM = 0.08
+"""What a number takes above its bar, in units of the axis."""
 
 
 def draw(answer: Bars, *, dark: bool) -> go.Figure:
     """The figure. Series of a part are bars; others are marks to compare them with."""
     figure = go.Figure()
+    levels = [values for role, values in answer.series.items() if role not in answer.parts]
     for role, values in answer.series.items():
         part = answer.parts.get(role)
         name = "student alone" if role == "baseline" else role
@@ -33,7 +36,9 @@ def draw(answer: Bars, *, dark: bool) -> go.Figure:
                     name=name,
                     marker_color=theme.COLOURS[part],
                     text=words,
-                    textposition="outside",
+                    textposition=[_where(value, [level[n] for level in levels]) for n, value in enumerate(values)],
+                    textangle=0,
+                    constraintext="none",
                     cliponaxis=False,
                     hovertemplate=told,
                 )
@@ -72,6 +77,11 @@ def draw(answer: Bars, *, dark: bool) -> go.Figure:
         legend={"orientation": "h", "y": -0.28, "x": 0},
     )
     return figure
+
+
+def _where(value: float, levels: Sequence[float]) -> str:
+    """Where a bar's number stands: above it, or in it where a mark would go through it."""
+    return "inside" if value > ROOM and any(value - 0.01 < level < value + ROOM for level in levels) else "outside"
 
 
 def rows(answer: Bars) -> Iterator[tuple[object, ...]]:

@@ -10,15 +10,18 @@ import plotly.graph_objects as go
 
 from app import theme
 from app.charts.panels import NAMES, heading, named, spans, suffix
-from app.charts.scales import faint
-from kdcore.answers.calibration import Calibration
+from app.charts.scales import faint, round_out
+from kdcore.answers.calibration import COLDEST, HOTTEST, Calibration
 
 ANSWER = Calibration
 
 
 def scales(answers: Sequence[Calibration]) -> dict[str, list[float]]:
-    """The range of the shares of inputs over all answers."""
-    return {"inputs": [0.0, 1.05 * max(float(_shares(bins).max()) for a in answers for bins in a.bins.values())]}
+    """The range of the shares of inputs of the last answer.
+
+    Before its first epoch a student is equally sure of everything; a range that reached so far would flatten the rest.
+    """
+    return {"inputs": [0.0, round_out(max(float(_shares(bins).max()) for bins in answers[-1].bins.values())) or 1.0]}
 
 
 def draw(answer: Calibration, *, dark: bool, fixed: dict[str, list[float]] | None = None) -> go.Figure:
@@ -56,7 +59,7 @@ def draw(answer: Calibration, *, dark: bool, fixed: dict[str, list[float]] | Non
                     "size": 5 + 11 * numpy.sqrt(scaled[there, 2] / max(1.0, float(scaled[:, 2].sum()))),
                     "color": "rgba(0,0,0,0)", "line": {"width": 1.5, "color": theme.INK["dark" if dark else "light"]},
                 },
-                customdata=scaled[there, 2], xaxis=f"x{above}", yaxis=f"y{above}",
+                customdata=scaled[there, 2], cliponaxis=False, xaxis=f"x{above}", yaxis=f"y{above}",
                 hovertemplate="after its temperature: %{x:.1%} sure, %{y:.1%} right (%{customdata:,} inputs)"
                 "<extra></extra>",
             )
@@ -79,7 +82,8 @@ def draw(answer: Calibration, *, dark: bool, fixed: dict[str, list[float]] | Non
                 **across, "anchor": f"y{below}", "title": {"text": "confidence (greatest probability)", "standoff": 4},
             },
             f"yaxis{below}": {
-                "domain": [0.0, 0.24], "range": most, "nticks": 3, "tickformat": ".0%", "anchor": f"x{below}",
+                "domain": [0.0, 0.24], "range": most, "tickvals": [most[1] / 2, most[1]], "tickformat": ".3~%",
+                "anchor": f"x{below}",
                 "title": "of inputs" if number == 0 else "",
             },
         }  # fmt: skip
@@ -87,7 +91,7 @@ def draw(answer: Calibration, *, dark: bool, fixed: dict[str, list[float]] | Non
         texts.append(
             heading(
                 f"{named(part)} · ECE {100 * was:.1f} % ({len(bins)} bins)"
-                f"<br>after T = {answer.temperature[part]:.2f}: {100 * now:.1f} % (line)",
+                f"<br>after {_temperature(answer.temperature[part])}: {100 * now:.1f} % (line)",
                 left,
             )
         )
@@ -96,6 +100,13 @@ def draw(answer: Calibration, *, dark: bool, fixed: dict[str, list[float]] | Non
         **layout, annotations=texts, showlegend=False, barmode="overlay", margin={"l": 62, "r": 8, "t": 48, "b": 44}
     )
     return figure
+
+
+def _temperature(warm: float) -> str:
+    """As it was found; one at the end of the range that is looked through may lie beyond it."""
+    if warm < 1.01 * COLDEST:
+        return f"T ≤ {COLDEST:g}"
+    return f"T ≥ {HOTTEST:g}" if warm > 0.99 * HOTTEST else f"T = {warm:.2f}"
 
 
 def _shares(bins: numpy.ndarray) -> numpy.ndarray:

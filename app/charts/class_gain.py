@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy
 import plotly.graph_objects as go
 
 from app import theme
-from app.charts.panels import NAMES, heading, spans, suffix
+from app.charts.panels import NAMES, beside, class_ticks, heading, on_end, row_frames, spans, suffix
 from app.charts.scales import diverging
 from kdcore.answers.class_gain import ClassGain
 
@@ -40,6 +41,7 @@ def draw(answer: ClassGain, *, dark: bool, fixed: dict[str, list[float]] | None 
     figure = go.Figure()
     found, names = differences(answer), answer.class_names
     places = spans(1 + len(found), space=0.07)
+    ticks, upright = class_ticks(names), on_end(names)
     _accuracies(figure, answer)
     texts = [heading("Accuracy of each class", 0.0)]
     layout = {
@@ -49,7 +51,7 @@ def draw(answer: ClassGain, *, dark: bool, fixed: dict[str, list[float]] | None 
             "tickformat": ".0%",
             "title": {"text": "share named rightly", "standoff": 4},
         },
-        "yaxis": {"type": "category", "autorange": "reversed", "title": "true class"},
+        "yaxis": {"type": "category", "autorange": "reversed", "title": "true class", **ticks},
     }
     for number, (part, values) in enumerate(found.items(), start=1):
         words = [[f"{v:+.0f}".replace("-", "−") if abs(v) >= 0.5 else "" for v in line] for line in values]
@@ -68,19 +70,37 @@ def draw(answer: ClassGain, *, dark: bool, fixed: dict[str, list[float]] | None 
         layout |= {
             f"xaxis{axis}": {
                 "domain": places[number], "type": "category", "anchor": f"y{axis}", "showgrid": False,
-                "title": {"text": "taken for", "standoff": 4},
+                "title": {"text": "taken for", "standoff": 4}, **ticks, **({"tickangle": -90} if upright else {}),
             },
             f"yaxis{axis}": {
                 "type": "category", "autorange": "reversed", "anchor": f"x{axis}", "showgrid": False,
+                "showticklabels": False,
             },
         }  # fmt: skip
         texts.append(heading(f"Student less {AGAINST[part]}", places[number][0]))
-    theme.dress(figure, dark=dark, height=min(760, max(340, 150 + 27 * len(names))))
+    below = 116 if upright else 86
+    height = min(790, max(340, 64 + below + 27 * len(names)))
+    theme.dress(figure, dark=dark, height=height)
     figure.update_layout(
-        **layout, annotations=texts, hovermode="closest", margin={"l": 60, "r": 8, "t": 30, "b": 86},
-        legend={"orientation": "h", "yanchor": "top", "y": -0.2, "x": 0, "font": {"size": 12}},
+        **layout, annotations=texts, hovermode="closest",
+        margin={"l": beside(names), "r": 8, "t": 30, "b": below},
+        legend={
+            "orientation": "h", "yanchor": "top", "y": -54 / (height - 30 - below), "x": 0, "font": {"size": 12},
+        },
     )  # fmt: skip
     return figure
+
+
+def marks(answer: ClassGain, field: tuple[int, int]) -> dict[str, list[dict[str, Any]]]:
+    """Layout with a frame around that class's row in every panel; without one where there is no such class."""
+    row, many = field[0], len(answer.class_names)
+    if row >= many:
+        return {"shapes": []}
+    band = {
+        "type": "rect", "xref": "x domain", "yref": "y", "x0": 0, "x1": 1, "y0": row - 0.42, "y1": row + 0.42,
+        "line": {"width": 0}, "fillcolor": "rgba(128,128,128,0.22)", "layer": "below",
+    }  # fmt: skip
+    return {"shapes": [band, *row_frames(row, many, [suffix(n + 1) for n in range(len(differences(answer)))])]}
 
 
 def _accuracies(figure: go.Figure, answer: ClassGain) -> None:

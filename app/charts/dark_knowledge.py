@@ -12,7 +12,7 @@ import numpy
 import plotly.graph_objects as go
 
 from app import theme
-from app.charts.panels import FAMILY, NAMES, heading, named, spans, suffix
+from app.charts.panels import FAMILY, NAMES, beside, class_ticks, heading, named, on_end, row_frames, spans, suffix
 from app.charts.pixels import address_of
 from app.charts.scales import calm
 from kdcore.answers.dark_knowledge import DarkKnowledge
@@ -20,12 +20,6 @@ from kdcore.answers.dark_knowledge import DarkKnowledge
 ANSWER = DarkKnowledge
 
 USUAL = 4.0
-SHORT = 3
-"""Letters of a class's name that have room below a matrix as they are; longer names stand on end."""
-MOST = 11
-"""Letters of a name on end."""
-
-
 Scales = dict[str, list[float]]
 
 
@@ -41,13 +35,9 @@ def scales(answers: Sequence[DarkKnowledge]) -> Scales:
 
 def _rows_of(answer: DarkKnowledge) -> tuple[tuple[float, float], tuple[float, float], int]:
     """Which part of the height matrices and labels have, and the height in pixels: names on end need room."""
-    if max(map(len, answer.class_names)) <= SHORT:
+    if not on_end(answer.class_names):
         return (0.42, 1.0), (0.0, 0.22), 480
     return (0.5, 1.0), (0.0, 0.2), 560
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= MOST else f"{name[: MOST - 1]}…"
 
 
 def draw(answer: DarkKnowledge, *, dark: bool, fixed: Scales | None = None) -> go.Figure:
@@ -56,7 +46,7 @@ def draw(answer: DarkKnowledge, *, dark: bool, fixed: Scales | None = None) -> g
     ranges = fixed or scales([answer])
     names, parts = answer.class_names, list(answer.similarity)
     matrices, labels, height = _rows_of(answer)
-    ticks = {"tickvals": list(range(len(names))), "ticktext": [_short(name) for name in names]}
+    ticks = class_ticks(names)
     upright = {} if height == 480 else {"tickangle": -90, "tickfont": {"size": 11}}
     frames = [_at(answer, number, ranges[str(number)]) for number in range(len(answer.temperatures))]
     start = answer.temperatures.index(USUAL) if USUAL in answer.temperatures else 0
@@ -118,7 +108,7 @@ def draw(answer: DarkKnowledge, *, dark: bool, fixed: Scales | None = None) -> g
     figure.update_layout(
         **layout, barmode="group", font={"family": FAMILY}, annotations=first["annotations"],
         hovermode="closest", modebar={"bgcolor": "rgba(0,0,0,0)"},
-        margin={"l": 60, "r": 8, "t": 30, "b": 56},
+        margin={"l": beside(names), "r": 8, "t": 30, "b": 56},
         legend={"orientation": "h", "yanchor": "top", "y": -0.1, "x": 0.13},
         sliders=[{
             "active": start, "x": 0.0, "y": 1.3, "yanchor": "top", "len": 0.5, "pad": {"t": 0, "b": 0},
@@ -168,6 +158,23 @@ def _at(answer: DarkKnowledge, number: int, ranges: list[float]) -> dict[str, An
         "zmax": [*([high] * len(parts)), *([None] * len(parts))],
         "annotations": texts, "range": [0.0, 1.1 * ranges[2]],
     }  # fmt: skip
+
+
+def nearness(answer: DarkKnowledge) -> list[tuple[dict[str, float], str]]:
+    """For each temperature how near the networks are to the teacher, and what that is."""
+    return [
+        (
+            {part: alike[number] for part, alike in answer.likeness.items()},
+            f"{answer.nearness_of.partition(' at T')[0]} at T = {warm:g}",
+        )
+        for number, warm in enumerate(answer.temperatures)
+    ]
+
+
+def marks(answer: DarkKnowledge, field: tuple[int, int]) -> dict[str, list[dict[str, Any]]]:
+    """Layout with a frame around that row of every matrix, without one where there is no such class."""
+    row, many = field[0], len(answer.class_names)
+    return {"shapes": row_frames(row, many, [suffix(n) for n in range(len(answer.similarity))]) if row < many else []}
 
 
 def rows(answer: DarkKnowledge) -> Iterator[tuple[object, ...]]:

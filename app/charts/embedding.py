@@ -18,6 +18,12 @@ ANSWER = Embedding
 SYMBOLS = ("circle", "diamond", "square", "triangle-up", "cross", "x")
 MOST_NAMED = 30
 """Classes up to which each is written at its middle."""
+WIDE, TALL = 1180, 366
+"""Pixels of all panels side by side on a laptop, and of their height: by them names are kept off one another."""
+LETTER, LINE = 8, 19
+"""Pixels of a letter of a name on average, and of its height."""
+STEPS = (0, 1, -1, 2, -2, 3, -3, 4, -4)
+"""Lines up by which a name may leave its middle, tried in this order."""
 
 
 Scales = dict[str, list[list[float]]]
@@ -86,10 +92,12 @@ def draw(answer: Embedding, *, dark: bool, fixed: Scales | None = None) -> go.Fi
         shared = f": shares {100 * answer.shared[part]:.0f} % of the neighbours" if part in answer.shared else ""
         texts.append(heading(f"{named(part)}{shared}", left))
         if len(names) <= MOST_NAMED:
-            for label in sorted(set(labels)):
-                x, y = numpy.median(places[answer.labels == label], axis=0)
+            there = sorted(set(labels))
+            middles = [numpy.median(places[answer.labels == label], axis=0).tolist() for label in there]
+            apart = _apart(middles, [names[label] for label in there], ranges=fixed["ranges"], panels=len(parts))
+            for label, (x, y), up in zip(there, middles, apart, strict=True):
                 texts.append({
-                    "text": f"<b>{names[label]}</b>", "x": float(x), "y": float(y), "xref": f"x{axis}",
+                    "text": f"<b>{names[label]}</b>", "x": x, "y": y, "yshift": up, "xref": f"x{axis}",
                     "yref": f"y{axis}", "showarrow": False, "font": {"size": 13, "color": ink}, "bgcolor": paper,
                     "borderpad": 1, "opacity": 0.85, "captureevents": False,
                 })  # fmt: skip
@@ -100,6 +108,26 @@ def draw(answer: Embedding, *, dark: bool, fixed: Scales | None = None) -> go.Fi
         margin={"l": 30, "r": 8, "t": 30, "b": 34},
     )  # fmt: skip
     return figure
+
+
+def _apart(
+    middles: Sequence[Sequence[float]], names: Sequence[str], *, ranges: Sequence[Sequence[float]], panels: int
+) -> list[int]:
+    """Pixels up by which each name leaves its middle, so that none lies on one before it where that can be."""
+    across, up = (size / (high - low) for size, (low, high) in zip((WIDE / panels, TALL), ranges, strict=True))
+    taken: list[tuple[float, float, float]] = []
+    found = []
+    for (x, y), name in zip(middles, names, strict=True):
+        half = 0.5 * (LETTER * len(name) + 4)
+        boxes = [(x * across - half, x * across + half, y * up + step * LINE) for step in STEPS]
+        free = [
+            place for place, (left, right, height) in enumerate(boxes)
+            if all(right < a or b < left or abs(height - c) >= LINE for a, b, c in taken)
+        ]  # fmt: skip
+        place = free[0] if free else 0
+        taken.append(boxes[place])
+        found.append(STEPS[place] * LINE)
+    return found
 
 
 def _laid(answer: Embedding, reference: numpy.ndarray) -> dict[str, numpy.ndarray]:

@@ -6,14 +6,21 @@ import math
 
 import plotly.graph_objects as go
 
-from app.charts.scales import faint
+from app.charts.scales import faint, log_ticks
 from app.live.series import role_colour, role_name, term_colour, term_name
 from app.theme import dress
 from kdcore.history import History, PhaseTrace, Series
 
+ENOUGH = 5
+"""Measurements without any gradient after which a term is called broken while its phase goes on."""
 NOTHING = 1e-9
 """A gradient shorter than this is rounding."""
 HEIGHT = 250
+
+
+def handle(term: str) -> str:
+    """A trace's uid, of which Plotly makes a CSS class: letters and digits alone."""
+    return "".join(letter if letter.isascii() and letter.isalnum() else f"-{ord(letter)}-" for letter in f"t{term}")
 
 
 def lengths(phase: PhaseTrace, learner: str, history: History, *, dark: bool) -> go.Figure:
@@ -24,12 +31,19 @@ def lengths(phase: PhaseTrace, learner: str, history: History, *, dark: bool) ->
         x, y = _points(series)
         figure.add_trace(go.Scatter(
             x=x, y=[value if value > NOTHING else None for value in y], name=term_name(term), mode="lines",
-            uid=term, showlegend=True, hovertemplate="epoch %{x:.2f}: %{y:.3g}<extra>" + term_name(term) + "</extra>",
+            uid=handle(term), showlegend=True,
+            hovertemplate="epoch %{x:.2f}: %{y:.3g}<extra>" + term_name(term) + "</extra>",
             line={"width": 2, "color": term_colour(term, phase) if len(terms) > 1 else role_colour(learner, history)},
         ))  # fmt: skip
     dress(figure, dark=dark, title="How hard each term pulls", height=HEIGHT)
     _axes(figure, phase)
-    figure.update_yaxes(title="gradient norm, weighted", type="log", exponentformat="power")
+    known = [value for series in terms.values() for value in _known(series) if value > NOTHING] or [1.0]
+    low, high = math.log10(min(known)) - 0.1, math.log10(max(known)) + 0.1
+    ticks = log_ticks(low, high)
+    figure.update_yaxes(
+        title="gradient norm, weighted", type="log", range=[low, high], tickvals=ticks,
+        ticktext=[f"{tick:g}" for tick in ticks],
+    )  # fmt: skip
     return figure
 
 
@@ -67,10 +81,16 @@ def rows(phase: PhaseTrace, learner: str) -> list[tuple[object, ...]]:
 
 
 def broken(phase: PhaseTrace, learner: str) -> list[str]:
-    """The terms that gave the learner no gradient in any measurement: they teach nothing."""
+    """The terms that gave the learner no gradient in any measurement: they teach nothing.
+
+    While the phase goes on a term has a few measurements' time, and a scheme's own one (without a method's name) until
+    the end: some are silent at first, or now and then, as they should be.
+    """
+    over = phase.step >= phase.steps
     return [
-        term for term, series in phase.gradients[learner].items() if (known := _known(series)) and max(known) <= NOTHING
-    ]
+        term for term, series in phase.gradients[learner].items()
+        if (known := _known(series)) and max(known) <= NOTHING and (over or ("." in term and len(known) >= ENOUGH))
+    ]  # fmt: skip
 
 
 def says(phase: PhaseTrace, learner: str, history: History) -> str:

@@ -20,6 +20,8 @@ LEFT, MIDDLE, RIGHT = (0.05, 0.35), (0.41, 0.7), (0.775, 0.945)
 UPPER, LOWER = (0.59, 0.935), (0.04, 0.385)
 STRIP = 0.06
 """What the entropy takes of the place beside a matrix."""
+NARROW = 4
+"""Columns up to which a field of the similarity has room for the student alone's too."""
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "x", "star", "hexagon")
 
 Scales = dict[str, list[float]]
@@ -80,7 +82,8 @@ def rows(answer: LayerAttention) -> Iterator[tuple[object, ...]]:
     """What is drawn, for a CSV: first the names of the columns."""
     yield (
         "layer of the student", "layer of the teacher", "attention, mean", "attention, standard deviation",
-        f"attention, input {answer.number}", answer.measure, "same relative depth", "strongest",
+        f"attention, input {answer.number}", answer.measure, f"{answer.measure}, student alone", "same relative depth",
+        "strongest",
         "entropy of the attending layer, mean (nats)", "its standard deviation (nats)",
         f"entropy, input {answer.number} (nats)",
     )  # fmt: skip
@@ -89,9 +92,10 @@ def rows(answer: LayerAttention) -> Iterator[tuple[object, ...]]:
         numbers = (
             value, answer.spread[row, column], answer.one[row, column], answer.similarity[row, column],
         )  # fmt: skip
+        alone = f"{answer.similarity_alone[row, column]:.6g}" if answer.similarity_alone.size else ""
         unsure = (answer.entropy[attending], answer.entropy_spread[attending], answer.entropy_one[attending])
         yield (
-            answer.rows[row], answer.columns[column], *(f"{number:.6g}" for number in numbers),
+            answer.rows[row], answer.columns[column], *(f"{number:.6g}" for number in numbers), alone,
             int([row, column] in answer.by_depth), int([row, column] in answer.strongest),
             *(f"{number:.6g}" for number in unsure),
         )  # fmt: skip
@@ -227,22 +231,41 @@ def _entropy(
 
 
 def _similarity(figure: go.Figure, answer: LayerAttention, limits: Sequence[float], *, number: int, dark: bool) -> None:
+    alone = answer.similarity_alone
+    told = [
+        [f"{value:.2f}" + (f", of the student alone {alone[row, column]:.2f}" if alone.size else "")
+         for column, value in enumerate(line)]
+        for row, line in enumerate(answer.similarity)
+    ]  # fmt: skip
     figure.add_trace(
         go.Heatmap(
             z=answer.similarity, zmin=limits[0], zmax=limits[1], xgap=2, ygap=2, colorscale=theme.SEQUENTIAL,
-            text=[[f"{value:.2f}" for value in line] for line in answer.similarity], texttemplate="%{text}",
-            textfont={"size": 12}, name=answer.measure,
+            text=[[_with_alone(answer, row, column) for column in range(len(answer.columns))]
+                  for row in range(len(answer.rows))],
+            texttemplate="%{text}", textfont={"size": 12}, name=answer.measure, hovertext=told,
             colorbar={
                 "title": {"text": answer.measure, "side": "right", "font": {"size": 12}},
                 "tickfont": {"size": 11}, "thickness": 10, "outlinewidth": 0,
                 "x": RIGHT[1] + 0.005, "y": sum(UPPER) / 2, "len": UPPER[1] - UPPER[0], "lenmode": "fraction",
             },
             customdata=[[f"student {row} ↔ teacher {column}" for column in answer.columns] for row in answer.rows],
-            hovertemplate=f"%{{customdata}}<br>{answer.measure} %{{text}}<extra></extra>",
+            hovertemplate=f"%{{customdata}}<br>{answer.measure} %{{hovertext}}<extra></extra>",
             xaxis=f"x{number}", yaxis=f"y{number}",
         )
     )  # fmt: skip
     _marks(figure, answer, number=number, dark=dark, legend=False)
+
+
+def _with_alone(answer: LayerAttention, row: int, column: int) -> str:
+    """What stands in a field of the similarity: the student's and, where there is room, the student alone's."""
+    said = f"{answer.similarity[row, column]:.2f}"
+    if not _alone_stands_there(answer):
+        return said
+    return f"{said}<br><span style='font-size:10px'>alone {answer.similarity_alone[row, column]:.2f}</span>"
+
+
+def _alone_stands_there(answer: LayerAttention) -> bool:
+    return answer.similarity_alone.size > 0 and len(answer.columns) <= NARROW
 
 
 def _against_axes(answer: LayerAttention, ranges: Scales) -> dict[str, Any]:
@@ -290,10 +313,11 @@ def _texts(answer: LayerAttention, named: str, ink: str) -> list[dict[str, Any]]
     adds = "each row adds up to 1" if answer.attends == "student" else "each column adds up to 1"
     known = "" if answer.correlation is None else f"; rank correlation {answer.correlation:.2f}".replace("-", "−")
     beside = 0.032 if answer.picture.size else 0.0
+    below = "small: of the student alone" if _alone_stands_there(answer) else "of the same inputs"
     said = (
         (LEFT[0], UPPER, f"<b>Attention, mean ± deviation over {answer.count:,} inputs</b><br>{adds}"),
         (MIDDLE[0], UPPER, "<b>The same as a flow</b><br>band width = share of all attention"),
-        (RIGHT[0], UPPER, f"<b>Are these layers alike? ({answer.measure})</b><br>of the same inputs"),
+        (RIGHT[0], UPPER, f"<b>Are these layers alike? ({answer.measure})</b><br>{below}"),
         (LEFT[0] + beside, LOWER, f"<b>Attention for {named}</b><br>{adds}"),
         (MIDDLE[0], LOWER, f"<b>Its flow</b><br>for {named}"),
         (RIGHT[0], LOWER, f"<b>Does attention follow likeness?</b><br>lines rise where it does{known}"),

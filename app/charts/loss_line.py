@@ -22,6 +22,7 @@ def scales(answers: Sequence[LossLine]) -> dict[str, list[float]]:
     """The range of the loss over all answers: all that lies between the ends is seen, what lies beyond may not be."""
     most = 0.0
     for answer in answers:
+        most = max(most, answer.teacher["validation"][0] if answer.teacher else 0.0)
         inside = (answer.at >= 0.0) & (answer.at <= 1.0)
         most = max(most, *(float(values[inside].max()) for values in answer.loss.values()))
     return {"loss": [0.0, 1.25 * most + 1e-6]}
@@ -43,6 +44,16 @@ def draw(answer: LossLine, *, dark: bool, fixed: dict[str, list[float]] | None =
                     line={"color": colour, "dash": dash, "width": 2.5},
                     name=f"{answer.counts[split]:,} {split} {answer.inputs}", legendgroup=split, showlegend=number == 0,
                     hovertemplate=f"%{{x:.2f}} of the way: {form}<extra>{split}</extra>", **axes,
+                )
+            )  # fmt: skip
+        if answer.teacher:
+            level = answer.teacher["validation"][number]
+            figure.add_trace(
+                go.Scatter(
+                    x=[answer.at[0], answer.at[-1]], y=[level] * 2, mode="lines", legendgroup="teacher",
+                    line={"color": theme.COLOURS["teacher"], "width": 2, "dash": "dot"}, showlegend=number == 0,
+                    name=f"{named('teacher')}, {answer.counts['validation']:,} validation {answer.inputs}",
+                    hovertemplate=f"{form}<extra>{named('teacher')}</extra>", **axes,
                 )
             )  # fmt: skip
         for end, part in enumerate(ENDS):
@@ -88,6 +99,8 @@ def draw(answer: LossLine, *, dark: bool, fixed: dict[str, list[float]] | None =
 def rows(answer: LossLine) -> Iterator[tuple[object, ...]]:
     """What is drawn, for a CSV: first the names of the columns."""
     yield "inputs", "place", f"{answer.loss_name} in nats", "accuracy", "batch norm"
+    for split, (loss, right) in answer.teacher.items():
+        yield split, "teacher", f"{loss:.6g}", f"{right:.6g}", "its own statistics"
     for split in answer.loss:
         for place, loss, right in zip(answer.at, answer.loss[split], answer.accuracy[split], strict=True):
             yield split, f"{place:.6g}", f"{loss:.6g}", f"{right:.6g}", answer.statistics

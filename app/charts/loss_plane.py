@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 
 from app import theme
 from app.charts.panels import FAMILY, heading, named, spans, suffix
+from app.charts.scales import log_ticks
 from kdcore.answers.loss_plane import LossPlane
 
 ANSWER = LossPlane
@@ -24,7 +25,7 @@ def draw(answer: LossPlane, *, dark: bool) -> go.Figure:
     heights = {part: numpy.log10(numpy.maximum(values, LEAST)) for part, values in answer.loss.items()}
     low = min(float(values.min()) for values in heights.values())
     high = max(low + 0.1, max(float(values.max()) for values in heights.values()))
-    ticks = _ticks(low, high)
+    ticks = log_ticks(low, high)
     domains = spans(3, space=0.1) if len(heights) == 2 else [(0.0, 0.4), (0.6, 1.0)]
     theme.dress(figure, dark=dark, height=410)
     texts: list[dict[str, Any]] = []
@@ -103,14 +104,6 @@ def draw(answer: LossPlane, *, dark: bool) -> go.Figure:
         legend={"orientation": "h", "x": domains[-1][0], "y": -0.2, "yanchor": "top"},
     )  # fmt: skip
     return figure
-
-
-def _ticks(low: float, high: float) -> list[float]:
-    """1, 2, 5, 10 … between these powers of ten, thinned to decades where there are many."""
-    steps = (1, 2, 5) if high - low < 2.5 else (1,)
-    powers = range(math.floor(low), math.ceil(high) + 1)
-    found = [step * 10.0**power for power in powers for step in steps]
-    return [tick for tick in found if low <= math.log10(tick) <= high] or [round(10.0**low, 3), round(10.0**high, 3)]
 
 
 def _faint(colour: str) -> str:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from app.theme import COLOURS
+from app.theme import COLOURS, INK
 
 NAMES = {"teacher": "Teacher", "student": "Student", "baseline": "Student alone"}
 FAMILY = '"Source Sans", "Source Sans Pro", sans-serif'
 """The page's own letters."""
+SHORT = 3
+"""Letters of a class's name that have room below a heat map as they are; longer names stand on end."""
+MOST = 11
+"""Letters of a name on end."""
+LETTER = 7.5
+"""Pixels of a letter beside an axis."""
 
 
 def spans(count: int, *, space: float) -> list[tuple[float, float]]:
@@ -25,6 +32,37 @@ def suffix(number: int) -> str:
 def named(part: str) -> str:
     """The network's name in its colour."""
     return f"<b><span style='color:{COLOURS[part]}'>{NAMES[part]}</span></b>"
+
+
+def class_ticks(names: Sequence[str]) -> dict[str, Any]:
+    """The ticks of an axis of classes, long names cut."""
+    return {"tickvals": list(names), "ticktext": [cut(name) for name in names]}
+
+
+def cut(name: str) -> str:
+    """A class's name in MOST letters."""
+    return name if len(name) <= MOST else f"{name[: MOST - 1]}…"
+
+
+def on_end(names: Sequence[str]) -> bool:
+    """Whether such names stand on end below a heat map."""
+    return max(map(len, names)) > SHORT
+
+
+def beside(names: Sequence[str]) -> int:
+    """Pixels that such names and an axis title take left of a panel."""
+    return round(42 + LETTER * min(MOST, max(map(len, names))))
+
+
+def row_frames(row: int, columns: int, axes: Sequence[str]) -> list[dict[str, Any]]:
+    """Frames around a row of heat maps that stand on the axes of these suffixes; they show on every colour."""
+    return [
+        {
+            "type": "rect", "xref": f"x{axis}", "yref": f"y{axis}", "layer": "above", "x0": -0.5, "x1": columns - 0.5,
+            "y0": row - 0.5, "y1": row + 0.5, "line": {"color": colour, "width": width},
+        }
+        for axis in axes for colour, width in ((INK["light"], 5), ("#ffffff", 2))
+    ]  # fmt: skip
 
 
 def heading(text: str, left: float, *, y: float = 1.01, size: int = 13) -> dict[str, Any]:

@@ -25,6 +25,10 @@ LEAST_LABELLED = 0.04
 """Share of the plane that a region of decisions covers at least, where its class is written into it."""
 THUMBNAIL = 0.15
 """Side of a picture beside its place, in widths of the plane."""
+LETTER = {"class": 0.021, "picture": 0.0185}
+"""Width of a letter in widths of the plane, as wide as a panel is on a page of 1366: of a class, under a picture."""
+LINE = 0.055
+"""Height of a name, in widths of the plane."""
 RADIUS = 0.0075
 """Of a point, in widths of the plane."""
 
@@ -77,7 +81,7 @@ def draw(answer: Plane, *, dark: bool) -> go.Figure:
                     z=answer.decisions[part],
                     zmin=0,
                     zmax=max(1, len(colours) - 1),
-                    colorscale=_steps(colours),
+                    colorscale=steps(colours),
                     opacity=0.38 if dark else 0.3,
                     showscale=False,
                     name="decides",
@@ -228,12 +232,10 @@ def _places(
     texts: list[dict[str, object]] = []
     images: list[dict[str, object]] = []
     width = float(answer.x[-1] - answer.x[0])
-    centre = answer.points.mean(axis=0)
     behind = "rgba(255,255,255,0.6)" if ink == theme.INK["light"] else "rgba(0,0,0,0.5)"
     for (x, y), picture, name in zip(answer.points, answer.pictures, answer.picture_names, strict=True):
-        above = y > centre[1]
-        up = 1.0 if above else -1.0
-        across = numpy.clip(x, answer.x[0] + 0.6 * THUMBNAIL * width, answer.x[-1] - 0.6 * THUMBNAIL * width)
+        across, up = _beside(answer, (float(x), float(y)))
+        above = up > 0
         images.append(
             {
                 "source": address_of(picture), "xref": axes["xaxis"], "yref": axes["yaxis"], "x": across,
@@ -253,37 +255,72 @@ def _places(
 
 
 def _regions(answer: Plane, part: str, axes: dict[str, str], *, ink: str) -> list[dict[str, object]]:
-    """The name of the class in the widest place of each class's region that is large enough."""
+    """The name of the class in the widest place of each class's region that is large enough, the largest region first.
+
+    A name covers neither a picture nor another name; a region without a place for its name has none.
+    """
     found: list[dict[str, object]] = []
     decided = answer.decisions[part]
-    free = _free(answer)
-    for label in numpy.unique(decided):
+    taken = _taken(answer)
+    width = float(answer.x[-1] - answer.x[0])
+    labels, counts = numpy.unique(decided, return_counts=True)
+    for label in labels[numpy.argsort(-counts, kind="stable")]:
         mine = decided == label
         if mine.mean() < LEAST_LABELLED:
             continue
-        inner = distance_transform_edt(numpy.pad(mine & free, 1))[1:-1, 1:-1]
+        half = numpy.array([len(answer.class_names[label]) * LETTER["class"], LINE]) * width / 2
+        inner = distance_transform_edt(numpy.pad(mine, 1))[1:-1, 1:-1] * _room(answer, taken, half)
         row, column = numpy.unravel_index(int(inner.argmax()), inner.shape)
-        across = column / max(1, decided.shape[1] - 1)
+        if inner[row, column] == 0.0:
+            continue
+        x, y = float(answer.x[column]), float(answer.y[row])
+        taken.append((x - half[0], x + half[0], y - half[1], y + half[1]))
         found.append(
             {
                 "text": f"<b>{answer.class_names[label]}</b>", "xref": axes["xaxis"], "yref": axes["yaxis"],
-                "x": float(answer.x[column]), "y": float(answer.y[row]), "showarrow": False,
-                "xanchor": "left" if across < 0.2 else "right" if across > 0.8 else "center",
-                "font": {"size": 13, "color": ink},
+                "x": x, "y": y, "showarrow": False, "xanchor": "center", "font": {"size": 13, "color": ink},
             }
         )  # fmt: skip
     return found
 
 
-def _free(answer: Plane) -> numpy.ndarray:
-    """Where no picture lies, (H, W)."""
+Box = tuple[float, float, float, float]
+"""Left, right, lower and upper end in the plane."""
+
+
+def _taken(answer: Plane) -> list[Box]:
+    """What pictures and their names cover."""
     width = float(answer.x[-1] - answer.x[0])
-    free = numpy.ones((len(answer.y), len(answer.x)), dtype=bool)
-    for x, y in answer.points:
-        across = numpy.abs(answer.x - x) < 0.7 * THUMBNAIL * width
-        up = (answer.y - y) * (1.0 if y > answer.points[:, 1].mean() else -1.0)
-        free[numpy.ix_((up > -0.03 * width) & (up < (THUMBNAIL + 0.08) * width), across)] = False
+    found: list[Box] = []
+    for (x, y), name in zip(answer.points, answer.picture_names, strict=True):
+        across, up = _beside(answer, (float(x), float(y)))
+        for half, ends in (
+            (THUMBNAIL / 2, (-0.01, THUMBNAIL + 0.025)),
+            (len(name) * LETTER["picture"] / 2, (THUMBNAIL + 0.025, THUMBNAIL + 0.035 + LINE)),
+        ):
+            low, high = sorted(y + up * end * width for end in ends)
+            found.append((across - half * width, across + half * width, low, high))
+    return found
+
+
+def _room(answer: Plane, taken: list[Box], half: numpy.ndarray) -> numpy.ndarray:
+    """Where the middle of a name of so much half a width and height may lie, (H, W)."""
+    x, y = answer.x, answer.y
+    inside_x = (x - half[0] >= x[0]) & (x + half[0] <= x[-1])
+    inside_y = (y - half[1] >= y[0]) & (y + half[1] <= y[-1])
+    free = inside_y[:, None] & inside_x[None, :]
+    for left, right, low, high in taken:
+        over_x = (x + half[0] > left) & (x - half[0] < right)
+        over_y = (y + half[1] > low) & (y - half[1] < high)
+        free[numpy.ix_(over_y, over_x)] = False
     return free
+
+
+def _beside(answer: Plane, point: tuple[float, float]) -> tuple[float, float]:
+    """(Where across the picture of a point stands, 1 above its point or -1 below), each outside of its corner."""
+    width = float(answer.x[-1] - answer.x[0])
+    across = numpy.clip(point[0], answer.x[0] + 0.6 * THUMBNAIL * width, answer.x[-1] - 0.6 * THUMBNAIL * width)
+    return float(across), 1.0 if point[1] > answer.points[:, 1].mean() else -1.0
 
 
 def dots(points: numpy.ndarray, answer: Plane) -> tuple[numpy.ndarray, numpy.ndarray]:
@@ -314,7 +351,7 @@ def rows(answer: Plane) -> Iterator[tuple[object, ...]]:
                 yield "zero line", part, f"{x:.5g}", f"{y:.5g}", line
 
 
-def _steps(colours: list[str]) -> list[list[object]]:
+def steps(colours: list[str]) -> list[list[object]]:
     """A scale of even steps, one for each class from 0 to C - 1."""
     if len(colours) < 2:
         return [[0.0, colours[0]], [1.0, colours[0]]]

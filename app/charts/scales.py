@@ -30,6 +30,14 @@ def round_out(far: float) -> float:
     return next((step for step in STEPS if step * power >= far * (1 - 1e-6)), STEPS[-1]) * power
 
 
+def log_ticks(low: float, high: float) -> list[float]:
+    """1, 2, 5, 10 … between 10^low and 10^high, thinned to decades where there are many; both ends without any."""
+    steps = (1, 2, 5) if high - low < 2.5 else (1,)
+    powers = range(math.floor(low), math.ceil(high) + 1)
+    found = [float(f"{step * 10.0**power:.6g}") for power in powers for step in steps]
+    return [tick for tick in found if low <= math.log10(tick) <= high] or [round(10.0**low, 3), round(10.0**high, 3)]
+
+
 def diverging(*, dark: bool, low: float = -1.0, high: float = 1.0, centre: float = 0.0) -> Scale:
     """From blue over the page's own colour at `centre` to orange-red; told apart with any colour vision.
 

@@ -6,6 +6,7 @@ const QUICKEST = 120;          // ms between two frames at least
 const SLOWEST = 700;
 const SETTLE = 180;            // ms of rest after which a still makes way for the figure
 const TELL = 350;              // ms of rest after which the server hears of the epoch
+const LEAST = 560;             // px of a figure of maps: on a telephone it is pushed sideways, not squeezed
 
 export default function (component) {
   const { data, parentElement } = component;
@@ -54,7 +55,7 @@ function build(parent) {
   const lensBar = element("div", { class: "bar lens-bar" }, lensName, degrees, lens);
   lensBar.hidden = true;
   const coming = element("i");
-  const near = element("div", { class: "near", role: "img" });
+  const near = element("div", { class: "near kdlab-near", role: "img" });
   near.hidden = true;
   const line = element("div", { class: "coming", role: "progressbar", "aria-label": "Epochs computed" }, coming);
   const chart = element("div", { class: "chart wait", role: "img" }, "The picture is being drawn …");
@@ -87,8 +88,8 @@ function build(parent) {
     const { film } = view.data;
     const frame = film.frames[at];
     const { traces, texts, axes } = (frame.lenses && frame.lenses[lensAt]) || frame;
-    const width = root.clientWidth || 800;
     const { margin, meta, height } = film.layout;
+    const width = Math.max(meta && meta.aspect ? LEAST : 0, root.clientWidth || 800);
     const tall = meta && meta.aspect ? margin.t + margin.b + (width - margin.l - margin.r) * meta.aspect : height;
     const style = getComputedStyle(root);
     const layout = {
@@ -132,23 +133,28 @@ function build(parent) {
   });
 
   // How near the networks are to the teacher, who stands at the right end: a strip that moves with the film.
+  // Where a frame has steps of a lens that say it, it is how near they are at that step.
   function tellNearness(film, frame) {
     near.hidden = !film.near || !frame.near;
     if (near.hidden) { near.dataset.made = ""; return; }
-    const { of, networks } = film.near;
+    const { networks } = film.near;
+    const lensed = frame.lenses && frame.lenses[view.lens] && frame.lenses[view.lens].near ? frame.lenses[view.lens] : null;
+    const of = lensed ? lensed.of : film.near.of;
+    const places = lensed ? lensed.near : frame.near;
     const made = JSON.stringify(film.near);
     if (near.dataset.made !== made) {
       near.dataset.made = made;
-      near.replaceChildren(element("span", { class: "of" }, element("b", {}, "How near to the teacher"), ` ${of}`), element("div", { class: "track" }));
+      near.replaceChildren(element("span", { class: "of" }, element("b", {}, "How near to the teacher"), element("span", {})), element("div", { class: "track" }));
       for (const [part, [name, colour]] of Object.entries(networks)) {
         const dot = element("span", { class: `dot ${part}`, style: `--part: ${colour}` }, element("span", { class: "name" }, name));
         near.lastChild.append(dot);
       }
     }
+    near.querySelector(".of span").textContent = of;
     const said = [];
     for (const dot of near.querySelectorAll(".dot")) {
       const part = dot.classList[1];
-      const share = part === "teacher" ? 1 : frame.near[part];
+      const share = part === "teacher" ? 1 : places[part];
       dot.hidden = share === undefined;
       if (dot.hidden) continue;
       dot.style.left = `${100 * share}%`;
@@ -162,13 +168,29 @@ function build(parent) {
     near.setAttribute("aria-label", `How near to the teacher (${of}): ${said.join(", ")}`);
   }
 
+  // Where each frame stands on the slider: while others are still to come, where it will stand among them.
+  function spots() {
+    const { film, done, total } = view.data;
+    const last = Math.max(...film.frames.map((frame) => frame.epoch));
+    return film.frames.map((frame, place) => (done < total && last > 0 ? Math.round(((total - 1) * frame.epoch) / last) : place));
+  }
+
+  function nearest(wanted) {
+    const all = spots();
+    const best = all.reduce((found, spot, place) => (Math.abs(spot - wanted) < Math.abs(all[found] - wanted) ? place : found), 0);
+    // A key moves by one, which may be less than the way to the next frame that is there.
+    if (best !== view.at || view.pressed || wanted === all[view.at]) return best;
+    return Math.min(Math.max(view.at + Math.sign(wanted - all[view.at]), 0), all.length - 1);
+  }
+
   function tell() {
     const { film, done, total } = view.data;
     const frame = film.frames[view.at];
     tellNearness(film, frame);
     says.textContent = frame.says;
-    slider.max = film.frames.length - 1;
-    slider.value = view.at;
+    says.hidden = Boolean(film.still) && !frame.says;
+    slider.max = Math.max(done < total ? total : 0, film.frames.length) - 1;
+    slider.value = spots()[view.at];
     slider.disabled = play.disabled = film.frames.length < 2;
     slider.hidden = play.hidden = where.hidden = line.hidden = Boolean(film.still);
     slider.setAttribute("aria-valuetext", frame.label);
@@ -310,7 +332,7 @@ function build(parent) {
     }, Math.min(SLOWEST, Math.max(QUICKEST, (1000 * PLAY_SECONDS) / frames)));
     draw();
   };
-  slider.oninput = () => { hold(); choose(Number(slider.value)); };
+  slider.oninput = () => { hold(); choose(nearest(Number(slider.value))); };
   slider.onkeydown = (event) => { if (event.key === " ") { event.preventDefault(); play.click(); } };
   lens.oninput = () => { view.lens = Number(lens.value); stills.touch(); settle(); draw(); };
   for (const one of [slider, lens]) one.onpointerdown = () => { view.pressed = true; };

@@ -46,6 +46,11 @@ function running(values, reach) {
   });
 }
 
+// A trace's uid. Plotly asks the page for it as a CSS class when the trace goes, so blanks, points and colons must not be in it.
+function handle(name) {
+  return `t${[...name].map((letter) => (/[A-Za-z0-9]/.test(letter) ? letter : `-${letter.codePointAt(0)}-`)).join("")}`;
+}
+
 function figure(data, { now, shown, kind, log, smooth, width, style, off, zoomed, titled }) {
   const ink = style.getPropertyValue("--st-text-color").trim() || style.color;
   const paper = style.getPropertyValue("--st-background-color").trim() || "#ffffff";
@@ -58,7 +63,7 @@ function figure(data, { now, shown, kind, log, smooth, width, style, off, zoomed
     const y = trace.y.slice(0, count);
     traces.push({
       opacity: trace.faint ? FAINT : 1,
-      type: "scatter", mode: "lines", uid: `loss ${trace.name}`, name: trace.name, x: trace.x.slice(0, count), y: smooth ? running(y, 4) : y,
+      type: "scatter", mode: "lines", uid: handle(`loss ${trace.name}`), meta: `loss ${trace.name}`, name: trace.name, x: trace.x.slice(0, count), y: smooth ? running(y, 4) : y,
       xaxis: "x", yaxis: "y", visible: !off.has(`loss ${trace.name}`), line: { color: trace.colour, width: trace.total ? 2.5 : 1.5, dash: trace.dash },
       hovertemplate: `%{y:.4g}<extra>${trace.name}</extra>`,
     });
@@ -73,7 +78,7 @@ function figure(data, { now, shown, kind, log, smooth, width, style, off, zoomed
     const curve = level ? flat : { x: trace.x.slice(0, count), y: trace.y.slice(0, count) };
     traces.push({
       opacity: trace.faint ? FAINT : 1,
-      type: "scatter", mode: level || count > 1 ? "lines" : "markers", uid: `score ${trace.name}`, name: trace.name, ...curve, xaxis: "x2", yaxis: "y2", visible: !off.has(`score ${trace.name}`),
+      type: "scatter", mode: level || count > 1 ? "lines" : "markers", uid: handle(`score ${trace.name}`), meta: `score ${trace.name}`, name: trace.name, ...curve, xaxis: "x2", yaxis: "y2", visible: !off.has(`score ${trace.name}`),
       line: { color: trace.colour, width: trace.hidden ? 1.5 : 2.5, dash: trace.level && !level ? "solid" : trace.dash }, marker: { color: trace.colour, size: 6 },
       hovertemplate: `%{y:.1f} %<extra>${trace.name}${level ? " (finished)" : ""}</extra>`,
     });
@@ -89,7 +94,7 @@ function figure(data, { now, shown, kind, log, smooth, width, style, off, zoomed
   const wait = (text, x, y) => ({ text, x, y, xref: "paper", yref: "paper", xanchor: "center", yanchor: "middle", showarrow: false, font: { color: mix(ink, 0.6) } });
   // An axis without a curve would not be drawn at all.
   for (const [x, y] of [["x", "y"], ["x2", "y2"]]) {
-    if (!traces.some((trace) => trace.xaxis === x)) traces.push({ type: "scatter", mode: "lines", uid: `none ${x}`, name: "", x: [], y: [], xaxis: x, yaxis: y, line: {}, showlegend: false });
+    if (!traces.some((trace) => trace.xaxis === x)) traces.push({ type: "scatter", mode: "lines", uid: handle(`none ${x}`), name: "", x: [], y: [], xaxis: x, yaxis: y, line: {}, showlegend: false });
   }
   const titles = [phase ? `Loss: ${phase.title.charAt(0).toLowerCase()}${phase.title.slice(1)}` : "Loss", data.score_title];
   const annotations = titled || narrow ? [title(titles[0], left[0], 1.005), title(titles[1], right[0], high[1] + 0.005)] : [];

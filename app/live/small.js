@@ -22,8 +22,11 @@ function small(parent) {
     view.drawn = wanted;
     const { data, layout } = JSON.parse(view.data.figure);
     window.Plotly.react(root, data, { ...layout, width, uirevision: view.data.about, font: { ...(layout.font || {}), family: getComputedStyle(root).fontFamily } }, {
-      displaylogo: false, displayModeBar: "hover", modeBarButtonsToRemove: ["lasso2d", "select2d"], responsive: false,
-      toImageButtonOptions: { format: "svg", filename: "kdlab" },
+      displaylogo: false, displayModeBar: "hover", modeBarButtonsToRemove: ["lasso2d", "select2d", "toImage"], responsive: false,
+      modeBarButtonsToAdd: ["png", "svg"].map((format) => ({
+        name: format.toUpperCase(), title: `Download as ${format.toUpperCase()}`, icon: window.Plotly.Icons[format === "png" ? "camera" : "disk"],
+        click: (node) => window.Plotly.downloadImage(node, { format, filename: "kdlab", width: node.clientWidth, height: node.clientHeight, scale: format === "png" ? 2 : 1 }),
+      })),
     });
     root.dataset.updates = String(Number(root.dataset.updates || 0) + 1);
     root.setAttribute("aria-label", view.data.says);

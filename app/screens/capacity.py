@@ -9,15 +9,18 @@ from app.charts import capacity as chart
 from app.draft import title_of
 from app.page import Page
 from app.starting import take_up
+from app.views.capacity_form import KEY, form, start
 from app.views.knobs import plain
+from app.views.measuring import followed, refusal, tried, under_way
 from app.views.moment import csv_button
 from app.views.still import still
 from app.words import gloss
-from kdcore import capacity
-from kdcore.capacity import ALONE, ASSISTED, DISTILLED, Capacity, CapacityError, Cell, kept_in
+from kdcore.capacity import ALONE, ASSISTED, DISTILLED, Capacity, CapacityError, Cell
+from kdcore.capacity_board import CapacityBoard
 from kdcore.capacity_table import chance, cost, made_with, said
 from kdcore.capacity_verdict import sentence, verdict
 from kdcore.cards import Catalog
+from kdcore.recipe import code_version
 
 COMMAND = "python -m kdcore.capacity_gap"
 
@@ -31,49 +34,83 @@ def show() -> None:
         "an orange line that falls while the teacher's rises, with the purple one, by an assistant of middle size, "
         "above it. Below each width stands how sure the teacher is: near 100 % its answers are just the labels."
     )
-    own = _own()
-    shipped = _shipped()
-    shown = shipped if own is None else own
-    both = own is not None and shipped is not None
+    board = CapacityBoard(state.shelf().root)
+    refusal(KEY)
+    followed(board.going, lambda: _board(board, catalog))
+
+
+PAGE = Page("capacity", "Capacity gap", ":material/stacked_line_chart:", 48, show, "capacity")
+
+
+def _board(board: CapacityBoard, catalog: Catalog) -> None:
+    own: Capacity | None = None
+    try:
+        own = board.own()
+    except CapacityError as error:
+        st.error(plain(f"What was measured here cannot be read: {error}"), icon=":material/error:")
+    shipped = board.shipped()
+    measured = own if own is not None and own.any() else None
+    shown = measured if measured is not None or board.going() else shipped
+    if board.going():
+        _under_way(board, own)
+    else:
+        _ended(board, own)
+    both = measured is not None and shipped is not None
     if both and st.toggle("Show the measurement that came with KD Lab", key="capacity.shipped"):
         shown = shipped
     if shown is None:
-        st.info("Nothing has been measured yet. This command measures it:", icon=":material/stacked_line_chart:")
-        st.code(COMMAND, language="sh")
-        return
+        st.info(
+            "The curves begin here with the first run." if board.going()
+            else "Nothing has been measured yet. Measure it here:", icon=":material/stacked_line_chart:",
+        )  # fmt: skip
+    else:
+        _shown(shown, shown is shipped, catalog)
+    if not board.going():
+        with st.expander("Measure it here", expanded=shown is None, icon=":material/play_arrow:"):
+            form(board, catalog, own)
+            st.caption(f"The same without the app: `{COMMAND}`.")
+
+
+def _shown(shown: Capacity, came_along: bool, catalog: Catalog) -> None:
+    """The measurement: its setting, verdict, curves, sentences, table."""
     st.caption(plain(_what(shown, catalog)))
     if found := verdict(shown):
         st.markdown(f"**{plain(found)}**")
     still(chart.draw(shown, dark=state.dark()), about="capacity gap", key="capacity.chart")
     _findings(shown)
     _table(shown)
-    st.caption(
-        ("This came with KD Lab. " if shown is shipped else _how_far(shown))
-        + plain(f"{made_with(shown)} {cost(shown)}")
-    )
-    st.caption(f"`{COMMAND}` measures it on this machine; it can be stopped, and the same command goes on.")
+    st.caption(("This came with KD Lab. " if came_along else "") + plain(f"{made_with(shown)} {cost(shown)}"))
 
 
-PAGE = Page("capacity", "Capacity gap", ":material/stacked_line_chart:", 48, show, "capacity")
+def _under_way(board: CapacityBoard, own: Capacity | None) -> None:
+    done, total = own.steps() if own is not None else (0, 1)
+    doing = f"{done} of {total} runs · {plain(own.now)}" if own is not None and own.now else ""
+    under_way(KEY, done, total, doing, board.stop)
 
 
-def _own() -> Capacity | None:
-    """What was measured on this machine; where it cannot be read, the page says why."""
-    try:
-        found = Capacity.read(kept_in(state.shelf().root))
-    except FileNotFoundError:
-        return None
-    except (OSError, CapacityError) as error:
-        st.error(plain(f"What was measured here cannot be read: {error}"), icon=":material/error:")
-        return None
-    return found if found.any() else None
+def _ended(board: CapacityBoard, own: Capacity | None) -> None:
+    """How far a stopped one came and what ended it; it can go on, and what is there can be forgotten."""
+    if own is None:
+        return
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if not own.finished:
+            done, total = own.steps()
+            can = own.made.get("code") == code_version()
+            began = "torch" in own.made  # written by whoever measures, not by the button
+            trouble = own.now if own.now.startswith("It ended") else "" if began else board.trouble()
+            why = f" {plain(trouble)}" if trouble else ""
+            anew = "" if can else " The code has changed since, so it would begin anew."
+            st.caption(f"Stopped after {done} of {total} runs.{why}{anew}")
+            if can:
+                st.button(
+                    "Go on", icon=":material/play_arrow:", key="capacity.go_on", on_click=start, args=(board, own)
+                )
+        st.button("Forget", type="tertiary", key="capacity.forget", on_click=_forget, args=(board,),
+                  help="Deletes what was measured on this machine.")  # fmt: skip
 
 
-def _shipped() -> Capacity | None:
-    try:
-        return Capacity.read(capacity.SHIPPED)
-    except (OSError, CapacityError):
-        return None
+def _forget(board: CapacityBoard) -> None:
+    tried(KEY, board.forget)
 
 
 def _what(shown: Capacity, catalog: Catalog) -> str:
@@ -98,11 +135,6 @@ def _findings(shown: Capacity) -> None:
     ]
     st.markdown("\n".join(told))
     st.caption(plain(chance(shown)))
-
-
-def _how_far(shown: Capacity) -> str:
-    done, whole = shown.steps()
-    return "" if shown.finished else f"{done} of {whole} runs so far; the command below goes on. "
 
 
 def _table(shown: Capacity) -> None:

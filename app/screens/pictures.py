@@ -14,6 +14,7 @@ from app.page import Page
 from app.views import chosen
 from app.views.inside import phase_choice, points, run_choice, training
 from app.views.moment import answered, as_csv
+from app.views.nearness import draw_strip
 from app.views.own_picture import DRAW, UPLOAD, chosen_own, fit_choice, own_picture
 from app.views.reasons import Why, reasons
 from app.views.scrubber import question, scrubber
@@ -50,16 +51,12 @@ def show() -> None:
         return
     going = run.state() in ("waiting", "running")
     history = state.history_of(run)
-    if points(history):
-        st.info(
-            "This run learned from points in a plane, not from pictures. Where its networks disagree stands under Look "
-            "inside, Activation boundaries.",
-            icon=":material/info:",
-        )
-        return
     number = phase_choice(history)
     if number is None:
         training(run, history, going=going)
+        return
+    if points(history):
+        _on_the_plane(run, lambda: state.history_of(run).phases[number], going)
         return
     places = st.columns([3.2, 1.1, 1.3], vertical_alignment="bottom")
     section = places[0].segmented_control(
@@ -78,9 +75,10 @@ def _one_by_one(run: Run, history: History, phase: PhaseTrace, places: Any, *, w
     """One picture with all that there is to see of it. `way` is how one's own comes, "" for those of the data set."""
     moment = _moment(phase, into=places[0])
     explained = _explained(history, way, into=places[1])
+    head = st.container()
     left, right = st.columns([0.36, 0.64], gap="medium")
     with left:
-        opened = _own(run, history, moment, way) if way else _of_the_data(run, history, moment)
+        opened = _own(run, history, moment, way) if way else _of_the_data(run, history, moment, head=head)
     if opened is None:
         return
     found, picture, name = opened
@@ -96,8 +94,8 @@ Opened = tuple[Gallery, dict[str, Any], str]
 """What the networks say, by which settings probes find the chosen picture, and its name in files."""
 
 
-def _of_the_data(run: Run, history: History, moment: str) -> Opened | None:
-    """Pictures of the data set, those asked for, to choose from."""
+def _of_the_data(run: Run, history: History, moment: str, *, head: Any) -> Opened | None:
+    """Pictures of the data set, those asked for, to choose from. How near the networks are stands in `head`."""
     which = st.selectbox("Which pictures", list(WHICH), key="which", bind="query-params")
     places = st.columns([1.3, 1.0], vertical_alignment="bottom")
     order = places[0].selectbox("First comes", list(ORDER), key="order", bind="query-params")
@@ -108,6 +106,8 @@ def _of_the_data(run: Run, history: History, moment: str) -> Opened | None:
     found = answered(run, moment, "disagreements", split=split, which=WHICH[which], order=ORDER[order])
     if not isinstance(found, Gallery):
         return None
+    with head:
+        draw_strip(found.nearness, found.nearness_of)
     st.markdown(f"**{found.title}.** {found.says}")
     if not found.places:
         st.info("Choose others under Which pictures; All pictures is never empty.", icon=":material/photo_library:")
@@ -164,6 +164,17 @@ def _over_many(run: Run, phase: Callable[[], PhaseTrace], going: bool) -> None:
         "teacher's: the cosine of their absolute values, 100 % for the same places. The grey mark is how much the "
         "teacher's map agrees with its own map of another picture: what stands no higher means nothing. The student "
         "alone is shown as it was at the end of its training."
+    )
+
+
+def _on_the_plane(run: Run, phase: Callable[[], PhaseTrace], going: bool) -> None:
+    """Of points, all that there are: the whole plane, and where on it the networks disagree."""
+    scrubber(question(run, "boundaries"), phase, key="film-disagree", going=going)
+    st.caption(
+        "This run learned from points in a plane, so every input there is can be seen at once: colours are what each "
+        "network says, shaded where it says something else than the teacher. Lines are where its neurons switch; more "
+        "of them stands under Look inside, Activation boundaries. The student alone is drawn as it was at the end of "
+        "its training."
     )
 
 

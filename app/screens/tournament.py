@@ -12,6 +12,7 @@ from app.draft import title_of
 from app.page import Page
 from app.starting import take_up
 from app.views.knobs import plain
+from app.views.measuring import followed, refusal, tried, under_way
 from app.views.moment import csv_button
 from app.views.still import still
 from app.words import FAMILIES, gloss
@@ -19,7 +20,7 @@ from kdcore.cards import Catalog
 from kdcore.recipe import Part, Pick, Recipe, code_version
 from kdcore.standings import ALONE, PAIRS, PLAIN, Standings, StandingsError
 from kdcore.tournament_table import made_with
-from kdcore.tournaments import TournamentError, Tournaments
+from kdcore.tournaments import Tournaments
 
 NAMES = {"digits": "Digits", "fashion": "Fashion-MNIST"}
 SEEDS, LIMIT = 3, 120.0
@@ -31,17 +32,8 @@ def show() -> None:
     catalog = state.catalog()
     st.header("Every method on one pair", anchor=False, help=gloss("student alone", "soft labels", "points"))
     board = Tournaments(state.shelf().root)
-    _said()
-
-    def live() -> None:
-        before = state.kept("tournament.going", "")
-        going = board.going()
-        state.keep("tournament.going", going)
-        if before and not going:
-            st.rerun()
-        _board(board, catalog)
-
-    st.fragment(live, run_every=2.0 if board.going() else None)()
+    refusal("tournament")
+    followed(board.going, lambda: _board(board, catalog))
 
 
 PAGE = Page("tournament", "Tournament", ":material/leaderboard:", 47, show, "tournament")
@@ -65,14 +57,6 @@ def _cost(place: st.delta_generator.DeltaGenerator) -> str:
         label_visibility="collapsed",
     )  # fmt: skip
     return chosen or "seconds"
-
-
-def _said() -> None:
-    """What the last click could not do."""
-    trouble = state.kept("tournament.trouble", "")
-    if trouble:
-        state.keep("tournament.trouble", "")
-        st.error(plain(trouble), icon=":material/error:")
 
 
 def _board(board: Tournaments, catalog: Catalog) -> None:
@@ -154,13 +138,9 @@ def _controls(board: Tournaments, pair: str, own: Standings | None) -> None:
 
 
 def _under_way(board: Tournaments, own: Standings | None) -> None:
-    bar, button = st.columns([4, 1], vertical_alignment="center")
     done, total = own.steps() if own is not None else (0, 1)
-    words = f"{done} of {total} trainings · {plain(own.now)}" if own is not None and own.now else "Beginning …"
-    bar.progress(min(1.0, done / max(1, total)), text=words)
-    button.button("Stop", icon=":material/stop:", key="tournament.stop", on_click=_stop, args=(board,),
-                  help="What has been measured stays, and it can go on later. Runs started meanwhile take turns "
-                  "with it.")  # fmt: skip
+    doing = f"{done} of {total} trainings · {plain(own.now)}" if own is not None and own.now else ""
+    under_way("tournament", done, total, doing, board.stop)
 
 
 def _expected(board: Tournaments, pair: str, own: Standings | None) -> float:
@@ -170,25 +150,12 @@ def _expected(board: Tournaments, pair: str, own: Standings | None) -> float:
 
 
 def _start(board: Tournaments, pair: str, before: Standings | None) -> None:
-    try:
-        board.start(
-            pair, seeds=before.seeds if before is not None else SEEDS,
-            limit=before.limit if before is not None else LIMIT,
-        )  # fmt: skip
-        state.keep("tournament.going", pair)
-    except TournamentError as error:
-        state.keep("tournament.trouble", str(error))
-
-
-def _stop(board: Tournaments) -> None:
-    board.stop()
+    seeds, limit = (before.seeds, before.limit) if before is not None else (SEEDS, LIMIT)
+    tried("tournament", lambda: board.start(pair, seeds=seeds, limit=limit))
 
 
 def _forget(board: Tournaments, pair: str) -> None:
-    try:
-        board.forget(pair)
-    except (TournamentError, OSError) as error:
-        state.keep("tournament.trouble", str(error))
+    tried("tournament", lambda: board.forget(pair))
 
 
 def _picture(shown: Standings, pair: str, cost: str, catalog: Catalog) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import plotly.graph_objects as go
 import streamlit as st
 
 from app import state
@@ -28,8 +31,19 @@ def newest_apart(history: History) -> PhaseTrace | None:
     return found[-1] if found else None
 
 
-def gradients(run: Run, phase: PhaseTrace, history: History, *, key: str) -> None:
-    """Draws both charts of a phase with measured gradients, and names terms that teach nothing."""
+def grown(figure: go.Figure, about: str, says: str, key: str) -> None:
+    """Small, and grows in place while the run goes on."""
+    live_figure(figure, about=about, says=says, key=key)
+
+
+def gradients(
+    run: Run, phase: PhaseTrace, history: History, *, key: str,
+    drawn: Callable[[go.Figure, str, str, str], None] = grown,
+) -> None:  # fmt: skip
+    """Draws both charts of a phase with measured gradients, and names terms that teach nothing.
+
+    `drawn` is given each figure, what names it, what it says, and its key.
+    """
     learners = [learner for learner, terms in phase.gradients.items() if terms]
     st.markdown("##### What each part of the loss does", help=HELP)
     learner = "student" if "student" in learners else learners[0]
@@ -48,18 +62,15 @@ def gradients(run: Run, phase: PhaseTrace, history: History, *, key: str) -> Non
     if says:
         st.caption(plain(says))
     about = f"{run.id} {phase.number} {learner}"
-    left, right = st.columns(2, gap="medium")
-    with left:
-        live_figure(
-            chart.lengths(phase, learner, history, dark=state.dark()), about=about, says=says, key=f"{key}.lengths"
-        )
-    with right:
-        if any(value is not None for value in phase.cosines[learner].values if learner in phase.cosines):
-            live_figure(
-                chart.cosines(phase, learner, history, dark=state.dark()), about=about, says=says, key=f"{key}.cosines"
-            )
-        else:
-            st.caption("A cosine needs labels and a teacher in the same loss; this learner has only one of them.")
+    if learner in phase.cosines and any(value is not None for value in phase.cosines[learner].values):
+        left, right = st.columns(2, gap="medium")
+        with left:
+            drawn(chart.lengths(phase, learner, history, dark=state.dark()), about, says, f"{key}.lengths")
+        with right:
+            drawn(chart.cosines(phase, learner, history, dark=state.dark()), about, says, f"{key}.cosines")
+    else:
+        drawn(chart.lengths(phase, learner, history, dark=state.dark()), about, says, f"{key}.lengths")
+        st.caption("A cosine needs labels and a teacher in the same loss; this learner has only one of them.")
 
 
 def trains_parts(term: str) -> bool:

@@ -179,7 +179,8 @@ def class_choice(history: History, *, into: Any) -> int | None:
     key = state.choice_key("class", str(len(names)))
     into.selectbox(
         "Class", [ALL, *range(len(names))], index=0 if number is None else number + 1, key=key,
-        format_func=lambda place: "all classes" if place == ALL else f"class {names[place]}",
+        format_func=lambda place: "all classes" if place == ALL else names[place]
+        if names[place].startswith("class") else f"class {names[place]}",
         on_change=state.take, args=("class", key, lambda place: "" if place == ALL else str(place)),
     )  # fmt: skip
     chosen.complaint("class")

@@ -8,6 +8,7 @@ import io
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -17,15 +18,17 @@ import streamlit as st
 from app import state
 from app.chart import chart_of
 from app.charts import film
-from app.charts.panels import NAMES
 from app.film import play
-from app.theme import COLOURS
 from app.views import chosen as choices
+from app.views.nearness import shares, strip
+from app.views.waiting import Waiting, let_go_first
 from kdcore.answer import Answer
+from kdcore.clerk import patiently
 from kdcore.events import Snapshot
 from kdcore.history import PhaseTrace
 from kdcore.launch import AskError
 from kdcore.run import Run
+from kdcore.wire import Waits
 
 MOST = 60
 """Frames of a film."""
@@ -102,15 +105,18 @@ def _film(
     stopped = state.kept(f"{key}.stopped") == asked
     until = time.monotonic() + (PATIENCE if len(_missing(asked, wanted)) < len(wanted) else 0.0)
     first = choices.nearest(wanted, choices.epoch(phase)) if wanted else None
+    waiting = Waiting(st.empty())
     for snapshot in _order([] if stopped else _missing(asked, wanted), first=first):
+        let_go_first()
         try:
-            _answer(asked, snapshot.name)
+            _answer(asked, snapshot.name, waiting)
             _KNOWN.add((asked, snapshot.name))
         except AskError as error:
             refused = str(error)
             break
         if time.monotonic() >= until:
             break
+    waiting.over()
     left = _missing(asked, wanted)
     over = bool(refused) or stopped or not left
     if refused:
@@ -167,11 +173,11 @@ def _draw(
         packed, stamp = {**packed, "layout": {**packed["layout"], **marks}}, f"{stamp} {marked}"
     says = [answer.says + (f" {also(answer)}" if also else "") for answer in answers]
     frames = [
-        {**frame, "says": said, "near": {part: min(max(share, 0.0), 1.0) for part, share in answer.nearness.items()}}
+        {**_with_nearness(frame, answer), "says": said, "near": shares(answer.nearness)}
         for frame, said, answer in zip(packed["frames"], says, answers, strict=True)
     ]
     told = play(
-        {**packed, "frames": frames, "near": nearness(answers[-1])},
+        {**packed, "frames": frames, "near": strip(answers[-1].nearness, answers[-1].nearness_of)},
         about=f"{asked.run} {phase.number} {asked.probe}", stamp=stamp, done=len(there), total=total,
         at=_turned(phase), key=key, cells=chosen is not None, brush=brushed is not None,
         standing=() if standing is None else standing(answers[-1]),
@@ -193,12 +199,13 @@ def _draw(
     )  # fmt: skip
 
 
-def nearness(answer: Answer) -> dict[str, Any] | None:
-    """What the strip above a picture says: how near the networks are to the teacher; None where that is no question."""
-    if not answer.nearness:
-        return None
-    parts = ["teacher", *answer.nearness]
-    return {"of": answer.nearness_of, "networks": {part: [NAMES[part], COLOURS[part]] for part in parts}}
+def _with_nearness(frame: dict[str, Any], answer: Answer) -> dict[str, Any]:
+    """The frame, each step of its slider with how near the networks are there, where the chart can tell."""
+    chart = chart_of(answer)
+    if not hasattr(chart, "nearness") or "lenses" not in frame:
+        return frame
+    steps = zip(frame["lenses"], chart.nearness(answer), strict=True)
+    return {**frame, "lenses": [{**lens, "near": shares(near), "of": of} for lens, (near, of) in steps]}
 
 
 def _turned(phase: PhaseTrace) -> tuple[int, float | None]:
@@ -218,7 +225,7 @@ def _turned(phase: PhaseTrace) -> tuple[int, float | None]:
 def forget() -> None:
     """Drops every answer that this server remembers; those beside the runs stay."""
     _KNOWN.clear()
-    _answer.cache_clear()
+    _answered.cache_clear()
     _figure.cache_clear()
     _packed.cache_clear()
 
@@ -259,10 +266,22 @@ def _order(snapshots: list[Snapshot], *, first: Snapshot | None = None) -> list[
     return sorted((snapshots[place] for place in order), key=lambda one: one is not first)
 
 
-@lru_cache(maxsize=512)
-def _answer(asked: Question, snapshot: str) -> Answer:
+def _answer(asked: Question, snapshot: str, waits: Waits = patiently) -> Answer:
     """Raises AskError, which is not kept."""
-    return state.desk().ask(asked.run, asked.probe, json.loads(asked.settings), snapshot)
+    before = _WAITS.set(waits)
+    try:
+        return _answered(asked, snapshot)
+    finally:
+        _WAITS.reset(before)
+
+
+_WAITS: ContextVar[Waits] = ContextVar("waits", default=patiently)
+"""Who waits for the answer: not what it depends on."""
+
+
+@lru_cache(maxsize=512)
+def _answered(asked: Question, snapshot: str) -> Answer:
+    return state.desk().ask(asked.run, asked.probe, json.loads(asked.settings), snapshot, waits=_WAITS.get())
 
 
 @lru_cache(maxsize=256)

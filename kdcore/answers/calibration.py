@@ -8,6 +8,9 @@ import numpy
 
 from kdcore.answer import Answer
 
+COLDEST, HOTTEST = 0.05, 20.0
+"""Between which a calibrating temperature is looked for."""
+
 
 @dataclass(frozen=True)
 class Calibration(Answer):

@@ -40,6 +40,8 @@ class LayerAttention(Answer):
     """The same for the chosen input."""
     similarity: numpy.ndarray
     """(S, T) float32."""
+    similarity_alone: numpy.ndarray
+    """(S, T) float32, the same of the layers of the student alone; (0, 0) where it has no such layers."""
     measure: str
     """What the similarity is: "linear CKA"."""
     correlation: float | None

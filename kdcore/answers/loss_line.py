@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy
 
@@ -34,3 +34,5 @@ class LossLine(Answer):
     """pictures|points."""
     statistics: str
     """What was done about batch norm."""
+    teacher: dict[str, list[float]] = field(default_factory=dict)
+    """validation|training -> [loss, accuracy] of the teacher, who is of another build and stands on no such line."""

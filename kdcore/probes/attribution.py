@@ -17,6 +17,7 @@ from kdcore.attributions import (
     FROM_THE_END,
     GRADIENTS,
     PATCHES,
+    Maps,
     alike,
     maps_of,
     steps_for,
@@ -25,6 +26,7 @@ from kdcore.attributions import (
 )
 from kdcore.beside import Sides, sides
 from kdcore.probe import Probe, ProbeError, percent
+from kdcore.recalled import network_key, recalled, tensors_key
 from kdcore.spec import knob
 from kdcore.vocabulary import Seen
 
@@ -102,7 +104,7 @@ class AttributionOfClass(Probe):
                 self.baseline,
                 *(data.partner_mean, data.partner_std) if part in others else (data.mean, data.std),
             )
-            found = maps_of(looks[part], scene, baseline=off, target=target, steps=steps, layer=layers.get(part))
+            found = self._maps(who, part, scene, off, target=target, steps=steps, layer=layers.get(part))
             with torch.no_grad():
                 gap = float(seen[part].logits[0, target] - looks[part](off).logits[0, target])
             sums[part] = [found.total, gap]
@@ -139,6 +141,16 @@ class AttributionOfClass(Probe):
             explained=words[target],
             class_names=list(words),
         )  # fmt: skip
+
+    def _maps(
+        self, who: Sides, part: str, scene: Tensor, off: Tensor, *, target: int, steps: int, layer: int | None
+    ) -> Maps:
+        """One network's maps, kept for the next moment of the run: there the others are the same."""
+        key = ("maps", *network_key(who.revived, who.views()[part]), tensors_key(scene, off), target, steps, layer)
+        return recalled(
+            key,
+            lambda: maps_of(looking(who, part), scene, baseline=off, target=target, steps=steps, layer=layer),
+        )
 
     def _layers(self, who: Sides, seen: dict[str, Seen]) -> dict[str, int]:
         """part -> the layer chosen for Grad-CAM; nothing where none is chosen."""

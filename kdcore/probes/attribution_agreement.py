@@ -5,19 +5,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy
+from torch import Tensor
 
 from kdcore.answers.bars import Bars
-from kdcore.attributions import FEWEST, MACS, PLACES, alike, maps_of
+from kdcore.attributions import FEWEST, MACS, PLACES, alike, maps_of_many
 from kdcore.beside import sides, view_logits
+from kdcore.patience import Way
 from kdcore.probe import Probe, ProbeError, percent
 from kdcore.probes.attribution import looking, nothing, work_of_all
+from kdcore.recalled import network_key, recalled, tensors_key
 from kdcore.spec import knob
 
 if TYPE_CHECKING:
     from kdcore.revive import Revived
 
 NAMES = {"student": "student", "baseline": "student alone"}
-FINEST = 64
+FINEST = 32
 """Steps of Integrated Gradients at most."""
 OTHER = "the teacher's map of another picture"
 
@@ -33,7 +36,7 @@ class AttributionAgreement(Probe):
     title = "Agreement of reasons"
     answers = "Bars"
     needs = ("images",)
-    inputs: int = knob(24, 4, 256, help="How many validation pictures are explained.", unit="pictures")
+    inputs: int = knob(16, 4, 256, help="How many validation pictures are explained.", unit="pictures")
 
     def ask(self, revived: Revived) -> Bars:
         data = revived.data
@@ -52,35 +55,44 @@ class AttributionAgreement(Probe):
         scales = dict.fromkeys(eyes, (data.mean, data.std))
         if split.partner is not None and data.partner_mean is not None and data.partner_std is not None:
             eyes["teacher"], scales["teacher"] = split.partner, (data.partner_mean, data.partner_std)
-        targets = view_logits(revived, who.teacher, eyes["teacher"][:count]).argmax(dim=1).tolist()
+        targets = tuple(view_logits(revived, who.teacher, eyes["teacher"][:count]).argmax(dim=1).tolist())
+        keys = {
+            part: ("many maps", *network_key(revived, who.views()[part]), tensors_key(images[:count]), targets, steps)
+            for part, images in eyes.items()
+        }
+        missing = sum(key not in recalled for key in keys.values())
+        way = Way(missing * count * (3 * steps + PLACES))
         found: dict[str, list[dict[str, numpy.ndarray]]] = {}
         for part, images in eyes.items():
-            look = looking(who, part)
-            found[part] = []
-            for number, target in enumerate(targets):
-                image = images[number : number + 1]
-                off = nothing(image, "black", *scales[part])
-                maps = maps_of(look, image, baseline=off, target=target, steps=steps).maps
-                found[part].append({method: values.float().cpu().numpy() for method, values in maps.items()})
+
+            def explained(part: str = part, images: Tensor = images[:count]) -> list[dict[str, numpy.ndarray]]:
+                off = nothing(images, "black", *scales[part])
+                maps = maps_of_many(
+                    looking(who, part), images, baselines=off, targets=targets, steps=steps, way=way
+                )  # fmt: skip
+                return [{name: one.float().cpu().numpy() for name, one in each.maps.items()} for each in maps]
+
+            found[part] = recalled(keys[part], explained)
         found["next"] = found["teacher"][1:] + found["teacher"][:1]
         methods = [
             method for method in found["teacher"][0] if all(method in maps[0] for maps in found.values())
         ]  # fmt: skip
-        series = {
-            NAMES.get(part, OTHER): numpy.array(
-                [_mean([(one[method], ours[method]) for one, ours in zip(found["teacher"], maps, strict=True)])
-                 for method in methods],
-                dtype=numpy.float32,
-            )
+        cosines = {
+            NAMES.get(part, OTHER): [
+                _cosines([(one[method], ours[method]) for one, ours in zip(found["teacher"], maps, strict=True)])
+                for method in methods
+            ]
             for part, maps in found.items()
             if part != "teacher"
-        }  # fmt: skip
-        says = f"Where they look, the student agrees to {percent(series['student'][0])} with the teacher"
+        }
+        series = {name: numpy.array([_mean(one) for one in each], numpy.float32) for name, each in cosines.items()}
+        says = f"Where they look, the student agrees to {_told(cosines['student'][0])} with the teacher"
         if "student alone" in series:
-            says += f", the student alone (no teacher) to {percent(series['student alone'][0])}"
+            says += f", the student alone (no teacher) to {_told(cosines['student alone'][0])}"
         return Bars(
             title="How much the places that speak for the teacher's answer are the same (mean cosine)",
-            says=f"{says} ({methods[0]}, {count} validation pictures; {OTHER}: {percent(series[OTHER][0])}).",
+            says=f"{says} ({methods[0]}, {count} validation pictures, ± standard error; {OTHER}: "
+            f"{percent(series[OTHER][0])}).",
             nearness={part: max(0.0, float(series[name][0])) for part, name in NAMES.items() if name in series},
             nearness_of=f"places that speak for the answer, by {methods[0]}",
             series=series,
@@ -95,7 +107,18 @@ class AttributionAgreement(Probe):
         )
 
 
-def _mean(pairs: list[tuple[numpy.ndarray, numpy.ndarray]]) -> float:
-    """Mean cosine over the pictures on which both maps show anything; 0 without one."""
-    measured = [found[0] for one, ours in pairs if (found := alike(ours, one)) is not None]
-    return float(numpy.mean(measured)) if measured else 0.0
+def _cosines(pairs: list[tuple[numpy.ndarray, numpy.ndarray]]) -> list[float]:
+    """Of the pictures on which both maps show anything."""
+    return [measured[0] for one, ours in pairs if (measured := alike(ours, one)) is not None]
+
+
+def _mean(values: list[float]) -> float:
+    """0 without any."""
+    return float(numpy.mean(values)) if values else 0.0
+
+
+def _told(values: list[float]) -> str:
+    """The mean with its standard error, "61 ± 4 %"."""
+    if len(values) < 2:
+        return percent(_mean(values))
+    return f"{100 * _mean(values):.0f} ± {100 * float(numpy.std(values, ddof=1)) / len(values) ** 0.5:.0f} %"

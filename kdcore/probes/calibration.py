@@ -9,7 +9,7 @@ import torch
 
 from kdcore.answers.calibration import Calibration as Answered
 from kdcore.beside import sides
-from kdcore.gap import Reliability, brier, fit_temperature, reliability_of
+from kdcore.gap import Reliability, brier, fit_temperature, reliability_of, shared_bins
 from kdcore.outputs import outputs, some
 from kdcore.probe import Probe, percent
 from kdcore.spec import knob
@@ -55,6 +55,8 @@ class Calibration(Probe):
             says=f"The student is right in {percent(accuracy['student'], digits=1)} of the cases and "
             f"{percent(sure, digits=1)} sure on average. Expected calibration error ({self.bins} bins, {len(test):,} "
             f"test {kind}): {errors}.",
+            nearness={part: shared_bins(before["teacher"], before[part]) for part in before if part != "teacher"},
+            nearness_of="what the diagrams have in common",
             bins={part: _rows(found) for part, found in before.items()},
             scaled={part: _rows(found) for part, found in after.items()},
             temperature=temperatures,

@@ -8,7 +8,7 @@ import torch
 
 from kdcore.answers.class_gain import ClassGain
 from kdcore.beside import sides
-from kdcore.gap import confusion
+from kdcore.gap import confusion, overlap
 from kdcore.outputs import outputs, some
 from kdcore.probe import Probe
 from kdcore.spec import knob
@@ -35,9 +35,16 @@ class Confusion(Probe):
         names = [str(name) for name in revived.data.class_names]
         counts = torch.bincount(test.truth, minlength=len(names))
         hits = {part: matrix.diagonal() for part, matrix in found.items()}
+        weight = counts.to(hits["student"]) / max(1, len(test))
         return ClassGain(
             title="Which classes gain, and which confusions go",
             says=_sentence({part: values.tolist() for part, values in hits.items()}, counts.tolist(), names),
+            nearness={
+                part: float(overlap(found["teacher"], matrix) @ weight)
+                for part, matrix in found.items()
+                if part != "teacher"
+            },
+            nearness_of="what the answers to each class have in common",
             class_names=names,
             counts=counts.tolist(),
             accuracy={part: values.float().contiguous().numpy() for part, values in hits.items()},

@@ -11,9 +11,9 @@ from torch import Tensor
 from kdcore.answers.dark_knowledge import DarkKnowledge as Answered
 from kdcore.asked_picture import asked_picture, own_knob
 from kdcore.beside import sides
-from kdcore.gap import by_class, likeness, soft_labels
+from kdcore.gap import by_class, likeness, overlap, soft_labels
 from kdcore.outputs import outputs, some
-from kdcore.probe import Probe, ProbeError
+from kdcore.probe import Probe, ProbeError, percent
 from kdcore.spec import knob
 
 if TYPE_CHECKING:
@@ -30,7 +30,8 @@ class DarkKnowledge(Probe):
 
     The mean soft label of each class at several temperatures. Off the diagonal stands the dark knowledge: how much of a
     three a network sees in an eight. Rows add up to 1; a high temperature brings the small probabilities out, and an
-    endless one makes all alike.
+    endless one makes all alike. Two classes leave one number beside each diagonal, in which nothing can correlate:
+    likeness is then the probability that both give to the same class.
     """
 
     title = "Dark knowledge"
@@ -41,11 +42,8 @@ class DarkKnowledge(Probe):
 
     def ask(self, revived: Revived) -> Answered:
         who, data = sides(revived), revived.data
-        if data.classes < 3:
-            raise ProbeError(
-                f"this run has {data.classes} classes: with so few there is no other wrong class to look alike; "
-                "3 classes or more are needed"
-            )
+        if data.classes < 2:
+            raise ProbeError("this run has one class, so there is no other that could look like it; 2 are needed")
         asked = asked_picture(revived, "test", self.picture, self.own)
         split, one = some(data.test, self.inputs), asked.split
         said, of_one = outputs(who, split), outputs(who, one)
@@ -57,7 +55,7 @@ class DarkKnowledge(Probe):
             part: torch.cat([soft_labels(found.logits, t) for t in TEMPERATURES]) for part, found in of_one.items()
         }
         alike = {
-            part: [likeness(theirs, ours) for theirs, ours in zip(means["teacher"], found, strict=True)]
+            part: [_alike(theirs, ours) for theirs, ours in zip(means["teacher"], found, strict=True)]
             for part, found in means.items()
             if part != "teacher"
         }
@@ -71,17 +69,24 @@ class DarkKnowledge(Probe):
             pixels, what = numpy.zeros((0, 0, 1), dtype=numpy.float32), f"the test point at ({x:.2f}, {y:.2f})"
         return Answered(
             title="Which classes look alike, and to whom",
-            says=_sentence(alike),
+            says=_sentence(alike, classes=data.classes),
             nearness={part: max(0.0, found[USUAL]) for part, found in alike.items()},
-            nearness_of=f"correlation of the likenesses at T = {TEMPERATURES[USUAL]:g}",
+            nearness_of=f"correlation of the likenesses at T = {TEMPERATURES[USUAL]:g}"
+            if data.classes > 2
+            else f"probability on the same class at T = {TEMPERATURES[USUAL]:g}",
             temperatures=list(TEMPERATURES),
             class_names=names,
             similarity={part: found[:, kept][:, :, kept].float().numpy() for part, found in means.items()},
             likeness=alike,
             soft={part: found[:, kept].float().numpy() for part, found in labels.items()},
             picture=pixels,
-            picture_says=what if asked.truth is None else f"{what}, of class {data.class_names[asked.truth]}",
+            picture_says=what if asked.truth is None else f"{what}, of {_class(data.class_names[asked.truth])}",
         )
+
+
+def _class(name: object) -> str:
+    """ "class 3", also where the name says that it is one."""
+    return str(name) if str(name).startswith("class") else f"class {name}"
 
 
 def _confused(means: Tensor) -> Tensor:
@@ -90,7 +95,23 @@ def _confused(means: Tensor) -> Tensor:
     return elsewhere.argsort(descending=True, stable=True)[:MOST].sort().values
 
 
-def _sentence(alike: dict[str, list[float]]) -> str:
+def _alike(theirs: Tensor, ours: Tensor) -> float:
+    """How alike two class-similarity matrices (C, C) are: their correlation, or what two classes' rows share."""
+    if len(theirs) > 2:
+        return likeness(theirs, ours)
+    there = theirs.sum(dim=1) > 0
+    return float(overlap(theirs, ours)[there].mean()) if bool(there.any()) else 0.0
+
+
+def _sentence(alike: dict[str, list[float]], *, classes: int) -> str:
+    if classes == 2:
+        says = (
+            f"At T = {TEMPERATURES[USUAL]:g} student and teacher give "
+            f"{percent(alike['student'][USUAL], digits=1)} of the mean probability to the same class"
+        )
+        if "baseline" in alike:
+            says += f", student alone and teacher {percent(alike['baseline'][USUAL], digits=1)}"
+        return f"{says}."
     says = (
         f"At T = {TEMPERATURES[USUAL]:g} the likenesses that the student sees correlate with the teacher's at "
         f"{alike['student'][USUAL]:.2f}"

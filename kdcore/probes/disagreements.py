@@ -78,6 +78,7 @@ class Disagreements(Probe):
         kept = places[: self.most]
         share = float(differ.float().mean())
         first = "the first " if looked < len(split) else ""
+        near = {part: 1.0 - _mean(found != said["teacher"]) for part, found in said.items() if part != "teacher"}
         says = (
             f"Student and teacher differ on {int(differ.sum()):,} of {first}{looked:,} {self.split} pictures "
             f"({percent(share, digits=1)})"
@@ -88,6 +89,8 @@ class Disagreements(Probe):
         return Gallery(
             title=_title(self.which, len(places), len(kept)),
             says=says + ".",
+            nearness=near,
+            nearness_of=f"{self.split} pictures answered alike",
             pictures=_shown(data.pixels(split.images[kept])),
             places=kept.tolist(),
             truth=truth[kept].to(torch.int16).cpu().numpy(),

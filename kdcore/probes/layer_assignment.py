@@ -30,7 +30,8 @@ class LayerAssignment(Probe):
 
     Methods with attention learn it, picture by picture: the mean over pictures with its standard deviation, the same
     for one picture, and how sure each layer is (entropy). Beside it the CKA of the same layers: where both name the
-    same partners, the learned attention follows similarity.
+    same partners, the learned attention follows similarity. Weighted by the attention, CKA says how alike the layers
+    have become that teach each other; of the student alone, how alike they are without being taught.
     """
 
     title = "Layer assignment"
@@ -52,10 +53,12 @@ class LayerAssignment(Probe):
         if len(split) < LEAST:
             raise ProbeError(f"{len(split)} validation inputs are too few for attention; {LEAST} or more are needed")
         attention, one, layers = self._attention(who, method, share)
+        theirs = layers["teacher"]
         attends = str(method.attends)
         over = 2 if attends == "student" else 1
-        alike = _similarity(layers, self.kernel)
+        alike = {part: _similarity(ours, theirs, self.kernel) for part, ours in layers.items() if part != "teacher"}
         mean = attention.mean(dim=0)
+        taught = {part: _of_the_taught(mean, found) for part, found in alike.items()}
         unsure = entropy(attention, dim=over)
         names = {part: who.layer_names(part, len(revived.networks[view.split(":")[0]].layers))
                  for part, view in who.views().items()}  # fmt: skip
@@ -80,9 +83,10 @@ class LayerAssignment(Probe):
             entropy=_plain(unsure.mean(dim=0)),
             entropy_spread=_plain(unsure.std(dim=0, correction=0)),
             entropy_one=_plain(entropy(one, dim=over - 1)),
-            similarity=_plain(alike),
+            similarity=_plain(alike["student"]),
+            similarity_alone=_plain(alike.get("baseline", torch.zeros(0, 0))),
             measure=measure,
-            correlation=rank_correlation(_plain(mean), _plain(alike), attends=attends),
+            correlation=rank_correlation(_plain(mean), _plain(alike["student"]), attends=attends),
             by_depth=by_depth(len(rows), len(columns), attends=attends),
             strongest=strongest,
             number=self.picture,
@@ -90,8 +94,10 @@ class LayerAssignment(Probe):
             if pixels
             else numpy.zeros((0, 0, 1), dtype=numpy.float32),
             picture_says=f"a {revived.data.class_names[int(chosen.truth[0])]}",
+            nearness={part: min(1.0, max(0.0, share)) for part, share in taught.items()},
+            nearness_of=f"{measure} of the layers that teach each other, weighted by attention",
         )
-        return LayerAttention(**{**vars(found), "says": _sentence(found)})
+        return LayerAttention(**{**vars(found), "says": _sentence(found, taught)})
 
     def _method(self, who: Sides) -> tuple[str, Share]:
         revived = who.revived
@@ -111,10 +117,8 @@ class LayerAssignment(Probe):
             raise ProbeError(f"number={self.number}: this run has {len(found)} with attention, counted from 0")
         return found[self.number]
 
-    def _attention(
-        self, who: Sides, method: Method, share: Share
-    ) -> tuple[Tensor, Tensor, tuple[list[Tensor], list[Tensor]]]:
-        """(attention (N, S, T), that of the chosen input (S, T), the layers of both sides as (N, p) each).
+    def _attention(self, who: Sides, method: Method, share: Share) -> tuple[Tensor, Tensor, dict[str, list[Tensor]]]:
+        """(attention (N, S, T), that of the chosen input (S, T), part -> its layers as (N, p) each).
 
         In batches as large as in training: SemCKD describes an input by the others of its batch.
         """
@@ -132,11 +136,11 @@ class LayerAssignment(Probe):
         if chosen is None:
             start = min(self.picture // size * size, len(split) - size)
             chosen = _weights(method, share, _batch(who, split, start, size))[self.picture - start]
-        joined = tuple(
-            [torch.cat(parts)[: self.inputs] for parts in zip(*(batch[side] for batch in layers), strict=True)]
-            for side in (0, 1)
-        )
-        return torch.cat(weights), chosen, (joined[0], joined[1])
+        joined = {
+            part: [torch.cat(pieces)[: self.inputs] for pieces in zip(*(batch[part] for batch in layers), strict=True)]
+            for part in layers[0]
+        }
+        return torch.cat(weights), chosen, joined
 
 
 def entropy(attention: Tensor, *, dim: int) -> Tensor:
@@ -179,7 +183,6 @@ def _batch(who: Sides, split: Split, start: int, size: int) -> dict[str, Seen]:
             batch.partner if part == "teacher" and batch.partner is not None else batch.images,
         )
         for part, view in who.views().items()
-        if part != "baseline"
     }
 
 
@@ -190,15 +193,26 @@ def _weights(method: Method, share: Share, seen: dict[str, Seen]) -> Tensor:
     return found.transpose(1, 2) if method.attends == "teacher" else found
 
 
-def _layers(share: Share, seen: dict[str, Seen]) -> tuple[list[Tensor], list[Tensor]]:
-    narrowed = share.narrow("all", seen["student"], seen["teacher"])
-    ours, theirs = ([layer.flatten(1) for layer in side.maps] for side in narrowed)
-    return ours, theirs
+def _layers(share: Share, seen: dict[str, Seen]) -> dict[str, list[Tensor]]:
+    """part -> the layers that take part, (N, p) each; without the student alone where it has others."""
+    found = {}
+    for part, saw in seen.items():
+        if part == "teacher" or len(saw.maps) != len(seen["student"].maps):
+            continue
+        ours, theirs = share.narrow("all", saw, seen["teacher"])
+        found[part] = [layer.flatten(1) for layer in ours.maps]
+        found["teacher"] = [layer.flatten(1) for layer in theirs.maps]
+    return found
 
 
-def _similarity(layers: tuple[list[Tensor], list[Tensor]], kernel: str) -> Tensor:
-    batches = max(1, len(layers[0][0]) // CKA_BATCH)
-    return cka_matrix(*(batch_grams(side, kernel=kernel, batches=batches) for side in layers))
+def _similarity(ours: list[Tensor], theirs: list[Tensor], kernel: str) -> Tensor:
+    batches = max(1, len(theirs[0]) // CKA_BATCH)
+    return cka_matrix(*(batch_grams(side, kernel=kernel, batches=batches) for side in (ours, theirs)))
+
+
+def _of_the_taught(mean: Tensor, alike: Tensor) -> float:
+    """The similarity of the layers that teach each other: its mean weighted by the attention, both (S, T)."""
+    return float((mean * alike.to(mean)).sum() / mean.sum())
 
 
 def _strongest(mean: Tensor, attends: str) -> list[list[int]]:
@@ -215,7 +229,7 @@ def _plain(values: Tensor) -> numpy.ndarray:
     return values.detach().float().cpu().numpy()
 
 
-def _sentence(found: LayerAttention) -> str:
+def _sentence(found: LayerAttention, taught: dict[str, float]) -> str:
     row, column = divmod(int(found.mean.argmax()), len(found.columns))
     share = f"{percent(found.mean[row, column])}, where an even share is {percent(found.even)}"
     if found.attends == "student":
@@ -224,9 +238,13 @@ def _sentence(found: LayerAttention) -> str:
         said = f"The teacher's {found.columns[column]} teaches the student's {found.rows[row]} most ({share})"
     same = sum(pair in found.by_depth for pair in found.strongest)
     pairs = f"{same} of {len(found.strongest)} strongest pairs are those of like depth"
+    close = f"The layers that teach each other are alike at {found.measure} {taught['student']:.2f}"
+    if "baseline" in taught:
+        close += f", those of the student alone at {taught['baseline']:.2f}"
+    close = close.replace(" -", " −")
     if found.correlation is None:
-        return f"{said}; {pairs}, and there is nothing to rank against {found.measure}."
+        return f"{said}; {pairs}, and there is nothing to rank against {found.measure}. {close}."
     return (
         f"{said}. Attention ranks layers as {found.measure} does with a correlation of {found.correlation:.2f} "
-        f"(1: the same order, −1: the reverse); {pairs}.".replace("of -", "of −")
+        f"(1: the same order, −1: the reverse); {pairs}. {close}.".replace("of -", "of −")
     )

@@ -12,6 +12,7 @@ from kdcore.answers.along import Along
 from kdcore.beside import sides, view_logits
 from kdcore.chosen_pictures import as_pixels, choose_pictures, sides_images
 from kdcore.probe import Probe
+from kdcore.recalled import network_key, recalled, tensors_key
 from kdcore.regions import Crossings, smooth_part, switches_between
 from kdcore.spec import knob
 
@@ -67,7 +68,8 @@ class LineRegions(Probe):
                 smooth.append(f"{NAMES[part]} has none, since its {name} is smooth")
                 switches[part] = numpy.zeros(PIECES, dtype=numpy.int32)
                 continue
-            found = met(network, start, end)
+            key = ("crossings", *network_key(revived, view), tensors_key(start, end))
+            found = recalled(key, lambda network=network, start=start, end=end: met(network, start, end))  # type: ignore[misc]
             counts = torch.histc(found.places.float().cpu(), bins=PIECES, min=0.0, max=1.0)
             switches[part] = counts.to(torch.int32).numpy()
             regions[part], exact[part] = len(found.places) + 1, found.exact

@@ -8,6 +8,8 @@ import numpy
 
 from kdcore.answers.loss_line import LossLine as Answered
 from kdcore.landscape import (
+    Loss,
+    Sample,
     Weights,
     barrier,
     between,
@@ -16,11 +18,13 @@ from kdcore.landscape import (
     normalises,
     re_estimated,
     steps_along,
+    uncertain,
     weights_of,
 )
+from kdcore.patience import Way
 from kdcore.probe import Probe, ProbeError
 from kdcore.spec import knob
-from kdcore.twins import LOSSES, kind_of, twins
+from kdcore.twins import LOSSES, NEARNESS, kind_of, twins
 
 if TYPE_CHECKING:
     from kdcore.revive import Revived
@@ -47,7 +51,7 @@ class LossLine(Probe):
         help="Running statistics estimated again at each place, or taken from the same line as the weights.",
     )  # fmt: skip
     points: int = knob(
-        21, 5, 61, help="Places from one end to the other; a quarter more lies beyond each.", unit="places"
+        15, 5, 61, help="Places from one end to the other; a quarter more lies beyond each.", unit="places"
     )
     inputs: int = knob(
         400, 20, 5000, unit="inputs",
@@ -69,6 +73,7 @@ class LossLine(Probe):
         inputs = pair.affordable(self.inputs, looks=(3 if again else 2) * len(at))
         samples = {"validation": pair.validation(inputs), "training": pair.training(inputs)}
         images = pair.statistics_from(inputs)
+        way = Way(len(at))
         on_line: dict[str, list[tuple[float, float]]] = {split: [] for split in samples}
 
         def look(weights: Weights) -> dict[str, tuple[float, float]]:
@@ -78,6 +83,7 @@ class LossLine(Probe):
             weights = between(start, end, place)
             for split, found in look(re_estimated(view, weights, images) if again else weights).items():
                 on_line[split].append(found)
+            way.step()
         own = [look(weights) for weights in (start, end)]
         values = {split: numpy.array(found, dtype=numpy.float64) for split, found in on_line.items()}
         rise, where = barrier(at, values["validation"][:, 0].tolist())
@@ -85,8 +91,13 @@ class LossLine(Probe):
         kind = kind_of(revived)
         return Answered(
             title="From the student alone to the student, straight through weight space",
-            says=_sentence(at, values["validation"][:, 0], rise, where, apart, name, f"{len(samples['validation'])} "
-                           f"validation {kind}"),
+            says=_sentence(
+                at, values["validation"][:, 0], rise, apart, name, f"{len(samples['validation'])} validation {kind}",
+                uncertain(view, samples["validation"], loss),
+            ),
+            nearness=pair.nearness(samples["validation"]),
+            nearness_of=NEARNESS,
+            teacher={split: _of_teacher(sample, loss) for split, sample in samples.items()},
             at=numpy.array(at, dtype=numpy.float64),
             loss={split: found[:, 0].copy() for split, found in values.items()},
             accuracy={split: found[:, 1].copy() for split, found in values.items()},
@@ -103,13 +114,20 @@ class LossLine(Probe):
         )  # fmt: skip
 
 
+def _of_teacher(sample: Sample, loss: Loss) -> list[float]:
+    """Its mean loss and accuracy."""
+    right = sample.teacher.argmax(dim=1) == sample.labels
+    return [float(loss(sample.teacher, sample).double().mean()), float(right.double().mean())]
+
+
 def _sentence(
-    at: list[float], losses: numpy.ndarray, rise: float, where: float, apart: float, name: str, among: str
+    at: list[float], losses: numpy.ndarray, rise: float, apart: float, name: str, among: str, error: float
 ) -> str:
     if apart == 0.0:
         return f"Student and student alone have the same weights here: {name} {losses[0]:.2f} nats on {among}."
     ends = [losses[at.index(place)] for place in (0.0, 1.0)]
-    said = f"On {among}, {name} is {ends[0]:.2f} nats at the student alone and {ends[1]:.2f} at the student"
+    said = f"On {among}, {name} is {ends[0]:.2f} nats at the student alone and {ends[1]:.2f} at the "
+    said += f"student (± {error:.2f}, standard error)"
     if rise < 0.01:
         return f"{said}; nowhere between does it rise above the straight line from one to the other: no ridge."
     return f"{said}; between them a ridge stands up to {rise:.2f} nats above the straight line from one to the other."

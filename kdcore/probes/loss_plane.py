@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy
@@ -9,7 +11,6 @@ import torch
 
 from kdcore.answers.loss_plane import LossPlane as Answered
 from kdcore.landscape import (
-    Sample,
     View,
     Weights,
     direction,
@@ -20,14 +21,16 @@ from kdcore.landscape import (
     weights_of,
 )
 from kdcore.outputs import NAMES
+from kdcore.patience import Way
 from kdcore.probe import Probe
+from kdcore.recalled import recalled, tensors_key
 from kdcore.spec import knob
-from kdcore.twins import LOSSES, kind_of, seeded, twins
+from kdcore.twins import LOSSES, NEARNESS, kind_of, seeded, twins
 
 if TYPE_CHECKING:
     from kdcore.revive import Revived
 
-DIRECTIONS = 6
+DIRECTIONS = 4
 """Random directions from the centre behind the sharpness; each is walked both ways."""
 RADII = 5
 
@@ -37,7 +40,7 @@ class LossPlane(Probe):
 
     The weights are moved along two random directions, in which each filter is as long as the network's own, so that
     networks of one architecture can be compared (Li et al. 2018); both are moved along the same two. Sharpness is the
-    mean rise of the loss at one distance from the centre, over six further directions, walked both ways.
+    mean rise of the loss at one distance from the centre, over four further directions, walked both ways.
     """
 
     title = "Loss around student and student alone"
@@ -51,10 +54,10 @@ class LossPlane(Probe):
     )  # fmt: skip
     reach: float = knob(1.0, 0.05, 2.0, help="How far the plane reaches, in lengths of the network's own filters.")
     grid: int = knob(
-        13, 3, 51, help="Places along each side; an even number counts as the next odd one.", unit="places"
+        11, 3, 51, help="Places along each side; an even number counts as the next odd one.", unit="places"
     )
     inputs: int = knob(
-        150, 20, 5000, help="Most validation inputs looked at; large networks look at fewer.", unit="inputs"
+        100, 20, 5000, help="Most validation inputs looked at; large networks look at fewer.", unit="inputs"
     )
 
     def ask(self, revived: Revived) -> Answered:
@@ -68,27 +71,36 @@ class LossPlane(Probe):
         radii = [self.reach * (place + 1) / RADII for place in range(RADII)]
         radius = radii[RADII // 2 - 1]
         again = self.batch_norm == "re-estimated" and normalises(pair.student)
-        planes, own, rises = {}, {}, {}
+        keys = {
+            part: ("around", *pair.key(part), tensors_key(sample.images, sample.labels, sample.teacher, images),
+                   self.loss, self.reach, half, again)
+            for part in pair.views()
+        }  # fmt: skip
+        way = Way(looks // len(keys) * sum(key not in recalled for key in keys.values()))
+        found: dict[str, _Around] = {}
         for part, view in pair.views().items():
-            centre = weights_of(view)
 
-            def height(weights: Weights, view: View = view, sample: Sample = sample) -> float:
+            def height(weights: Weights, view: View = view) -> float:
+                way.step()
                 weights = re_estimated(view, weights, images) if again else weights
                 return measured(view, weights, sample, loss)[0]
 
-            across, along = direction(view, seeded(0)), direction(view, seeded(1))
-            planes[part] = numpy.array([[height(moved(centre, (across, a), (along, b))) for a in at] for b in at])
-            own[part] = measured(view, centre, sample, loss)[0]
-            middle = planes[part][half, half]
-            ways = [(direction(view, seeded(2 + number)), sign) for number in range(DIRECTIONS) for sign in (1.0, -1.0)]
-            rises[part] = numpy.array(
-                [[height(moved(centre, (way, sign * far))) - middle for way, sign in ways] for far in radii]
-            )
-        sharpness = {part: float(found[radii.index(radius)].mean()) for part, found in rises.items()}
+            def around(view: View = view, height: Callable[[Weights], float] = height) -> _Around:
+                own = measured(view, weights_of(view), sample, loss)[0]
+                return _around(view, height, at=at, radii=radii, own=own)
+
+            found[part] = recalled(keys[part], around)
+        planes = {part: one.plane for part, one in found.items()}
+        own = {part: one.own for part, one in found.items()}
+        rises = {part: one.rise for part, one in found.items()}
+        walks = {part: one[radii.index(radius)] for part, one in rises.items()}
+        sharpness = {part: float(one.mean()) for part, one in walks.items()}
         kind = kind_of(revived)
         return Answered(
             title=f"How {name} rises around each network, on one and the same random plane",
-            says=_sentence(sharpness, radius, name),
+            says=_sentence(walks, radius, name),
+            nearness=pair.nearness(sample),
+            nearness_of=NEARNESS,
             at=torch.tensor(at, dtype=torch.float64).numpy(),
             loss=planes,
             own=own,
@@ -104,12 +116,43 @@ class LossPlane(Probe):
         )  # fmt: skip
 
 
-def _sentence(sharpness: dict[str, float], radius: float, name: str) -> str:
+@dataclass(frozen=True)
+class _Around:
+    """What one network's answer is made of, as `LossPlane` has it."""
+
+    plane: numpy.ndarray
+    own: float
+    rise: numpy.ndarray
+
+
+def _around(
+    view: View, height: Callable[[Weights], float], *, at: list[float], radii: list[float], own: float
+) -> _Around:  # fmt: skip
+    centre = weights_of(view)
+    across, along = direction(view, seeded(0)), direction(view, seeded(1))
+    plane = numpy.array([[height(moved(centre, (across, a), (along, b))) for a in at] for b in at])
+    middle = plane[len(at) // 2, len(at) // 2]
+    ways = [(direction(view, seeded(2 + number)), sign) for number in range(DIRECTIONS) for sign in (1.0, -1.0)]
+    rise = [[height(moved(centre, (way, sign * far))) - middle for way, sign in ways] for far in radii]
+    return _Around(plane, own, numpy.array(rise))
+
+
+def _sentence(walks: dict[str, numpy.ndarray], radius: float, name: str) -> str:
+    """Of part -> the rise along each walk. One network stands flatter where it does on nearly every walk."""
+
     def rise(part: str) -> str:
-        return f"{sharpness[part]:.2f} nats around the {NAMES[part].lower()}"
+        return f"{walks[part].mean():.2f} ± {_error(walks[part]):.2f} nats around the {NAMES[part].lower()}"
 
     said = f"At a distance of {radius:g} filter lengths {name} rises by {rise('student')} on average"
-    if "baseline" not in sharpness:
-        return f"{said}."
-    flatter = min(sharpness, key=sharpness.__getitem__)
-    return f"{said}, and by {rise('baseline')}: the {NAMES[flatter].lower()} stands in the flatter place."
+    count = f"(± standard error over {len(walks['student'])} walks)"
+    if "baseline" not in walks:
+        return f"{said} {count}."
+    said = f"{said}, and by {rise('baseline')} {count}"
+    apart = walks["student"] - walks["baseline"]
+    if abs(apart.mean()) < 2.0 * _error(apart):
+        return f"{said}: too near to say which of the two stands in the flatter place."
+    return f"{said}: the {NAMES['student' if apart.mean() < 0 else 'baseline'].lower()} stands in the flatter place."
+
+
+def _error(values: numpy.ndarray) -> float:
+    return float(values.std(ddof=1)) / len(values) ** 0.5

@@ -6,10 +6,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any, ClassVar
 
+import numpy
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from kdcore.answers.bars import Bars
 from kdcore.network import Network, pool
+from kdcore.peers import on_validation, right_share
 from kdcore.recipe import RecipeError
 from kdcore.scheme import Between, Lesson, Phase, Scheme, Turn, alone
 from kdcore.spec import knob
@@ -57,7 +61,33 @@ class BeYourOwnTeacher(Scheme):
                 lessons.append(replace(labels, share=1.0 - self.alpha))
             if self.alpha > 0.0:
                 lessons.append(between.knowledge(view, "student", share=self.alpha))
-        yield Phase("student", "The deepest exit teaches the shallower ones", (Turn("student", tuple(lessons)),))
+        title = "The deepest exit teaches the shallower ones"
+        yield Phase("student", title, (Turn("student", tuple(lessons)),), shows=lambda: [exits_by_now(cast, between)])
+
+
+@torch.no_grad()
+def exits_by_now(cast: Mapping[str, Network], between: Between) -> Bars:
+    """How right each exit is, and how often it says what the deepest one says."""
+    network = cast["student"]
+    mode = network.training
+    seen = network.eval().look(between.data().validation.images)
+    network.train(mode)
+    logits = [*(one.logits for one in seen.exits), seen.logits]
+    right = [right_share(one, between) for one in logits]
+    last = logits[-1].argmax(dim=1)
+    alike = [float((one.argmax(dim=1) == last).float().mean()) for one in logits]
+    names = [*(f"exit {number}" for number in range(1, len(logits))), "deepest exit"]
+    told = ", ".join(f"{name} {100 * value:.1f} %" for name, value in zip(names, right, strict=True))
+    alone = cast.get("baseline")
+    other = None if alone is None else right_share(on_validation({"alone": alone}, between)["alone"], between)
+    return Bars(
+        "What each exit knows", f"Right for so many of the validation pictures: {told}.",
+        {"is right": numpy.array(right, dtype=numpy.float32),
+         "says what the deepest exit says": numpy.array(alike, dtype=numpy.float32)},
+        names, category_axis="exit, after each stage of the network", value_axis="share of validation pictures",
+        low=0.0, high=1.0, parts={"is right": "student", "says what the deepest exit says": "teacher"},
+        reference=other, reference_says="" if other is None else f"the network alone {100 * other:.1f} %",
+    )  # fmt: skip
 
 
 class WithExits(Network):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
+from kdcore.answer import Answer
 from kdcore.gated import gated
 from kdcore.network import Network
+from kdcore.peers import following
 from kdcore.recipe import Pick
 from kdcore.scheme import Between, Casting, Lesson, Phase, Scheme, alone, taught, taught_by_labels
 from kdcore.spec import knob
@@ -57,13 +59,20 @@ class EarlyStopped(Scheme):
         yield replace(taught_by_labels(between), share=self.teacher_share)
         if self.baseline:
             yield alone(between)
+
+        def shows(*names: str) -> Callable[[], Sequence[Answer]]:
+            learners = {name: cast[name] for name in names if name in cast}
+            title = "How far each follows the teacher"
+            return lambda: [following("teacher", learners, cast, between, title=title)]
+
         if self.direct:
             title = "A student hears the teacher to the end"
             for phase in taught("to the end", title, "to the end", "teacher", between):
-                yield self._with_labels(phase, between, 1.0)
+                yield replace(self._with_labels(phase, between, 1.0), shows=shows("to the end"))
         title = f"The student hears the teacher for {100 * self.until:.0f} % of the time"
         for phase in taught("student", title, "student", "teacher", between):
-            yield self._with_labels(phase, between, self.until) if phase.name == "student" else phase
+            phase = self._with_labels(phase, between, self.until) if phase.name == "student" else phase
+            yield replace(phase, shows=shows("to the end", "student"))
 
     def _with_labels(self, phase: Phase, between: Between, until: float) -> Phase:
         """The phase with labels all along and its other lessons only until then."""

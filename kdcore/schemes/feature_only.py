@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
+import numpy
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
+from kdcore.answer import Answer
+from kdcore.answers.bars import Bars
 from kdcore.data import Split
 from kdcore.method import Method
 from kdcore.network import Network
+from kdcore.peers import right_share
 from kdcore.recipe import Pick, RecipeError
 from kdcore.scheme import Between, Casting, Lesson, Moment, Phase, Scheme, Turn, alone, taught, taught_by_labels
+from kdcore.scoring import logits_of
 from kdcore.spec import knob
 from kdcore.vocabulary import Terms
 
 OUTPUTS = {"logits", "classifier"}
 """What a method reads that pulls on the student's answers; such methods are left out of the backbone's training."""
+LOOKED = 1024
+"""Labelled training pictures whose embeddings' means stand for the classes."""
 
 
 class FeatureOnly(Scheme):
@@ -69,25 +77,72 @@ class FeatureOnly(Scheme):
         yield taught_by_labels(between)
         if self.baseline:
             yield alone(between)
+
+        def shows(*names: str) -> Callable[[], Sequence[Answer]]:
+            networks = {name: cast[name] for name in names if name in cast}
+            return lambda: [knowing(networks, cast["teacher"], between)]
+
         if self.mix:
-            yield from taught(
-                "mix", "The mix learns from labels, answers and features at once", "mix", "teacher", between
-            )
+            title = "The mix learns from labels, answers and features at once"
+            for phase in taught("mix", title, "mix", "teacher", between):
+                yield replace(phase, shows=shows("mix"))
+        both = shows("student", "mix")
         stages, rest = between.own_stages(_features_of(between.knowledge("student", "teacher")))
         left = 1.0 - self.classifier
         for stage in stages:
             parts = stage.trains == "parts"
             words = "its own parts learn" if parts else "the backbone learns by it alone"
             turn = Turn("student", (stage.lesson,), only="parts" if parts else "backbone")
-            yield Phase(f"student-{stage.name}", f"{stage.title}: {words}", (turn,), share=left * stage.share)
+            yield Phase(
+                f"student-{stage.name}", f"{stage.title}: {words}", (turn,), share=left * stage.share, shows=both
+            )
             left *= 1.0 - stage.share
         if rest is not None:
             title = "The student's backbone learns from features alone"
-            yield Phase("backbone", title, (_backbone(rest, cast, between),), share=left)
+            yield Phase("backbone", title, (_backbone(rest, cast, between),), share=left, shows=both)
         lesson = between.labels("student") or between.alone("student")
         turn = Turn("student", (lesson,), only="head", times=self.steps)
         title = "Only its classifier learns, from the labels"
-        yield Phase("student", title, (turn,), share=self.classifier, rate=self.faster)
+        yield Phase("student", title, (turn,), share=self.classifier, rate=self.faster, shows=both)
+
+
+@torch.no_grad()
+def knowing(networks: Mapping[str, Network], teacher: Network, between: Between) -> Bars:
+    """What the features of each network know, beside what its classifier says.
+
+    A picture's class by its features is that of the nearest mean of the labelled training pictures' embeddings, all of
+    length one.
+    """
+    data = between.data()
+    known = (data.train.labels >= 0).nonzero().flatten()[:LOOKED]
+    labels = data.train.labels[known]
+    by_features, by_answers = [], []
+    for network in networks.values():
+        mode = network.training
+        network.eval()
+        taught_by, asked = (
+            F.normalize(network.look(images).embedding.float(), dim=1)
+            for images in (data.train.images[known], data.validation.images)
+        )
+        network.train(mode)
+        sums = taught_by.new_zeros(data.classes, taught_by.shape[1]).index_add_(0, labels, taught_by)
+        counts = torch.bincount(labels, minlength=data.classes)[:, None]
+        near = (-torch.cdist(asked, sums / counts.clamp(min=1))).masked_fill(counts.T == 0, -torch.inf)
+        by_features.append(right_share(near, between))
+        by_answers.append(right_share(logits_of(network, data.validation.images), between))
+    best = right_share(logits_of(teacher, data.validation.images), between)
+    told = "; ".join(
+        f"{name} {100 * one:.1f} % by its features, {100 * other:.1f} % by its classifier"
+        for name, one, other in zip(networks, by_features, by_answers, strict=True)
+    )
+    return Bars(
+        "What its features know, and what its classifier says",
+        f"Right for so many of the validation pictures: {told}.",
+        {"nearest class by its features": numpy.array(by_features, dtype=numpy.float32),
+         "its classifier": numpy.array(by_answers, dtype=numpy.float32)},
+        list(networks), category_axis="network", value_axis="accuracy on validation pictures", low=0.0, high=1.0,
+        parts={"its classifier": "student"}, reference=best, reference_says=f"teacher {100 * best:.1f} %",
+    )  # fmt: skip
 
 
 def _backbone(lesson: Lesson, cast: Mapping[str, Network], between: Between) -> Turn:

@@ -9,10 +9,12 @@ from streamlit.testing.v1 import AppTest
 
 from kdcore.answer import Answer, answer_from_bytes
 from kdcore.catalog import PROBES
+from kdcore.clerk import patiently
 from kdcore.launch import AskError
 from kdcore.recipe import Recipe
 from kdcore.revive import revive
 from kdcore.runs import Shelf
+from kdcore.wire import Waits
 
 
 def on_pictures(epochs: int = 1, **parts: Any) -> Recipe:
@@ -47,7 +49,9 @@ class Answering:
         self.shelf = shelf
         self.asked: list[tuple[str, dict[str, object], str]] = []
 
-    def ask(self, run_id: str, probe_key: str, settings: dict[str, object], snapshot: str) -> Answer:
+    def ask(
+        self, run_id: str, probe_key: str, settings: dict[str, object], snapshot: str, *, waits: Waits = patiently
+    ) -> Answer:
         self.asked.append((probe_key, settings, snapshot))
         try:
             answer = PROBES[probe_key](**settings).ask(revive(self.shelf.run(run_id), snapshot))

@@ -28,6 +28,7 @@ from kdcore.events import (
     Step,
     Stopped,
 )  # fmt: skip
+from kdcore.launch import Desk
 from kdcore.processes import this_process
 from kdcore.recipe import Pick, Recipe
 from kdcore.runs import Run, Shelf
@@ -109,12 +110,24 @@ def story() -> Callable[..., Iterator[Event]]:
 
 
 @pytest.fixture
-def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shelf:
-    """An empty shelf, without the recorded runs that come with the lab, which the app takes as its own."""
+def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shelf]:
+    """An empty shelf, without the recorded runs that come with the lab, which the app takes as its own.
+
+    The processes that the app warms for it end with the test: half a gigabyte each, they would stay to the end of all.
+    """
     root = tmp_path / "runs"
     monkeypatch.setattr("kdcore.runs.RECORDED", tmp_path / "no-recorded-runs")
     monkeypatch.setenv("KDLAB_RUNS", str(root))
-    return Shelf(root)
+    desks = []
+
+    def opened(shelf: Shelf) -> Desk:
+        desks.append(Desk(shelf))
+        return desks[-1]
+
+    monkeypatch.setattr("app.state.Desk", opened)
+    yield Shelf(root)
+    for desk in desks:
+        desk.close()
 
 
 @pytest.fixture

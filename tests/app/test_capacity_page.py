@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
+from concurrent.futures import Future
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from app import state, theme
 from app.charts import capacity as chart
+from app.views import capacity_form as form
 from app.views.moment import as_csv
 from kdcore import capacity as module
+from kdcore import capacity_board as desk
 from kdcore.capacity import ALONE, ARMS, ASSISTED, DISTILLED, Capacity, Cell, kept_in
+from kdcore.capacity_board import CapacityBoard
 from kdcore.catalog import catalog as read_catalog
-from kdcore.recipe import Recipe
+from kdcore.preview import Preview
+from kdcore.recipe import Recipe, code_version
 from kdcore.runs import Shelf
 from tests.app.asking import stills, words
 
+SLEEPER = [sys.executable, "-c", "import time; time.sleep(60)"]
 BASE = Recipe.from_json(
     {
         "data": {"is": "digits", "train_size": 300},
@@ -64,8 +73,40 @@ def nothing(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(state, "catalog", lambda: cards)
     monkeypatch.setattr(state, "shelf", lambda: shelf)
     monkeypatch.setattr(module, "SHIPPED", shelf.root / "none shipped.json")
+    monkeypatch.setattr(form, "planner", Plans)
     shelf.root.mkdir(parents=True, exist_ok=True)
     return kept_in(shelf.root)
+
+
+class Plans:
+    """Plans that are there at once: every phase takes as many seconds as `seconds` says for the teacher's width."""
+
+    seconds: ClassVar[dict[int, float]] = {}
+
+    def ask(self, recipe: Recipe) -> Future[Preview]:
+        found: Future[Preview] = Future()
+        taken = self.seconds.get(recipe.teacher.settings["width"])
+        names = ("teacher", "baseline", "direct", "assistant 1", "student") if taken is not None else ()
+        found.set_result(
+            Preview(phases=[{"name": one, "seconds": 0.5 if one == "baseline" else taken} for one in names])
+        )
+        return found
+
+
+@pytest.fixture
+def plans(nothing: Path) -> Iterator[dict[int, float]]:
+    """Teacher's width -> seconds of a phase."""
+    yield Plans.seconds
+    Plans.seconds.clear()
+
+
+@pytest.fixture
+def board(nothing: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[CapacityBoard]:
+    """A measurement that is started sleeps."""
+    monkeypatch.setattr(desk, "COMMAND", SLEEPER)
+    found = CapacityBoard(nothing.parent)
+    yield found
+    found.stop()
 
 
 def page() -> None:
@@ -83,9 +124,107 @@ def opened() -> AppTest:
 def test_before_anything_is_measured_it_says_how_to(nothing: Path) -> None:
     test = opened()
     assert "Nothing has been measured yet" in words(test)
-    assert test.code[0].value == "python -m kdcore.capacity_gap"
+    assert "python -m kdcore.capacity_gap" in words(test)
+    assert not test.button(key="capacity.start").disabled
+    assert "80 runs" in words(test)
     assert not stills(test)
     assert not test.dataframe
+
+
+def test_the_time_is_said_before_anything_starts(nothing: Path, plans: dict[int, float]) -> None:
+    plans |= {20: 1.0, 432: 3.0}
+    said = words(opened())
+    # five seeds: each of four teachers once, two students alone, and sixteen cells of three trainings
+    widths = [20, 48, 144, 432]
+    teachers = [1.0 + 2.0 * (width - 20) / 412 for width in widths]
+    whole = 5 * (sum(teachers) + 2 * 0.5 + 4 * 3 * sum(teachers))
+    assert f"80 runs, about {theme.seconds(whole)} of one core" in said
+
+
+@pytest.mark.parametrize(
+    ("control", "value", "words_of_it"),
+    [
+        ("capacity.form.teachers", "16, wide", "'wide' is none; whole numbers"),
+        ("capacity.form.teachers", " , ", "at least one is right"),
+        ("capacity.form.students", "64", "every teacher must be wider than every student"),
+        ("capacity.form.students", "0", "width"),
+        ("capacity.form.heats", "0", "temperature"),
+        ("capacity.form.heats", "<b>", "is none"),
+    ],
+)
+def test_a_grid_that_cannot_be_measured_is_refused_beside_the_form(
+    nothing: Path, control: str, value: str, words_of_it: str
+) -> None:
+    test = opened()
+    test.text_input(key=control).set_value(value).run()
+    assert not test.exception
+    assert words_of_it in test.error[0].value.replace("\\", "")
+    assert test.button(key="capacity.start").disabled
+
+
+def test_it_is_started_with_what_was_chosen_followed_and_stopped(nothing: Path, board: CapacityBoard) -> None:
+    test = opened()
+    test.text_input(key="capacity.form.teachers").set_value("64, 16").run()
+    test.text_input(key="capacity.form.students").set_value("8").run()
+    test.text_input(key="capacity.form.heats").set_value("2.5").run()
+    test.number_input(key="capacity.form.seeds").set_value(3).run()
+    test.number_input(key="capacity.form.training.epochs").set_value(7).run()
+    test.button(key="capacity.start").click().run()
+    assert not test.exception
+    assert board.going()
+    meant = Capacity.read(nothing)
+    assert (meant.teachers, meant.students, meant.temperatures, meant.seeds) == ([16, 64], [8], [2.5], 3)
+    assert meant.base.budget().epochs == 7
+    assert not [button for button in test.button if button.key == "capacity.start"]
+    test.button(key="capacity.stop").click().run()
+    assert not board.going()
+    assert "Stopped after 0 of" in words(test)
+    assert [button for button in test.button if button.key == "capacity.start"]
+
+
+def test_while_it_goes_on_the_curves_are_drawn_of_what_is_there(nothing: Path, board: CapacityBoard) -> None:
+    grid = measured(finished=False, code=code_version())
+    for one in grid.cells[2:]:
+        for values in (*one.test.values(), *one.sure.values(), *one.seconds.values()):
+            values.clear()
+    board.start(grid)
+    grid.now = "seed 1: teacher 64, student 4, T 1"
+    grid.write(nothing)  # as whoever measures does after every run
+    test = opened()
+    assert len(stills(test)) == 1
+    assert len(test.dataframe[0].value) == 2
+    assert test.get("progress")[0].proto.text.startswith("6 of 24 runs · seed 1")
+
+
+@pytest.mark.parametrize(("code", "can"), [(code_version(), True), ("older", False)])
+def test_a_stopped_one_goes_on_only_with_the_same_code(
+    nothing: Path, board: CapacityBoard, code: str, can: bool
+) -> None:
+    measured(finished=False, code=code).write(nothing)
+    test = opened()
+    assert "Stopped after 24 of 24 runs" in words(test)
+    assert ("begin anew" in words(test)) == (not can)
+    buttons = [button for button in test.button if button.key == "capacity.go_on"]
+    assert bool(buttons) == can
+    if can:
+        buttons[0].click().run()
+        assert board.going()
+        assert len(Capacity.read(nothing).cells[0].test[ALONE]) == 3, "what was measured stays"
+
+
+def test_what_ended_it_is_said(nothing: Path) -> None:
+    grid = measured(finished=False)
+    grid.now = "It ended early: the <b>disk</b> is full"
+    grid.write(nothing)
+    assert "It ended early" in words(opened())
+
+
+def test_forgetting_deletes_what_was_measured_here(nothing: Path) -> None:
+    measured().write(nothing)
+    test = opened()
+    test.button(key="capacity.forget").click().run()
+    assert not nothing.exists()
+    assert "Nothing has been measured yet" in words(test)
 
 
 def test_what_was_measured_stands_in_curves_sentences_and_a_table(nothing: Path) -> None:
@@ -160,7 +299,7 @@ def test_one_that_is_not_finished_says_how_far_it_is(nothing: Path) -> None:
         values.clear()
     grid.write(nothing)
     test = opened()
-    assert "21 of 24 runs so far" in words(test)
+    assert "Stopped after 21 of 24 runs" in words(test)
     assert len(test.dataframe[0].value) == 7
 
 

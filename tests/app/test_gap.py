@@ -75,16 +75,37 @@ def test_films_of_the_other_sections(
 
 def test_another_number_of_bins_is_another_question(written: Callable[..., Run], desk: Answering) -> None:
     page = open_gap(written().id, "Calibration")
-    page.selectbox(key="gap.bins").select(10).run()
+    page.selectbox(key="bins").select(10).run()
     assert not page.exception
     assert desk.asked[-1][:2] == ("calibration", {"bins": 10})
     assert "(10 bins" in film(page)["frames"][-1]["says"]
+
+
+def test_whoever_is_sent_a_link_sees_the_same(written: Callable[..., Run], desk: Answering) -> None:
+    said = {
+        "Calibration": {"bins": "10"},
+        "Embeddings": {"way": "t-SNE"},
+        "Loss landscape": {"loss": "KL to the teacher"},
+    }
+    for section, choice in said.items():
+        page = AppTest.from_function(show_gap, default_timeout=60)
+        page.query_params.update({"run": written().id, "show": section, **choice})
+        page.run()
+        assert not page.exception
+    asked = [(probe, settings) for probe, settings, _ in desk.asked]
+    assert ("calibration", {"bins": 10}) in asked
+    assert ("embeddings", {"way": "tsne"}) in asked
+    assert ("loss_line", {"loss": "kl", "batch_norm": "re-estimated"}) in asked
+    assert not [settings for probe, settings in asked if probe == "calibration" and settings != {"bins": 10}]
 
 
 def test_every_temperature_comes_with_the_film(written: Callable[..., Run], desk: Answering) -> None:
     page = open_gap(written().id, "Dark knowledge")
     assert film(page)["lens"]["values"][0] == "1"
     assert [len(frame["lenses"]) for frame in film(page)["frames"]] == [9]
+    (frame,) = film(page)["frames"]
+    assert frame["lenses"][4]["near"] == frame["near"], "T = 4 is the fifth"
+    assert frame["lenses"][0]["of"].endswith("at T = 1")
     assert [probe for probe, *_ in desk.asked] == ["dark_knowledge"]
     page.number_input[0].set_value(7).run()
     assert not page.exception
@@ -96,7 +117,7 @@ def test_embeddings_in_both_ways(written: Callable[..., Run], desk: Answering) -
     page = open_gap(written().id, "Embeddings")
     assert [trace["name"] for trace in film(page)["traces"]] == ["Teacher", "Student", "Student alone"]
     assert "PCA 1" in json.dumps(film(page)["layout"])
-    page.selectbox(key="gap.way").select("tsne").run()
+    page.selectbox(key="way").select("tsne").run()
     assert not page.exception
     assert "t-SNE 1" in json.dumps(film(page)["layout"])
 
@@ -140,23 +161,57 @@ def test_a_strip_says_at_each_epoch_who_is_nearer_to_the_teacher(written: Callab
             "student": True,
             "baseline": True,
         }
-    assert film(open_gap(written().id, "Calibration"))["near"] is None
+
+
+@pytest.mark.parametrize(
+    ("section", "of"),
+    [
+        ("Calibration", "what the diagrams have in common"),
+        ("Classes", "what the answers to each class have in common"),
+        ("Dark knowledge", "correlation of the likenesses at T = 4"),
+        ("Embeddings", "nearest 10 neighbours that are the same"),
+        ("Loss landscape", "probability on the same classes"),
+    ],
+)
+def test_every_section_that_compares_networks_has_the_strip(section: str, of: str, written: Callable[..., Run]) -> None:
+    told = film(open_gap(written().id, section))
+    assert told["near"]["of"] == of
+    assert all(set(frame["near"]) == {"student", "baseline"} for frame in told["frames"])
+
+
+@pytest.mark.parametrize("section", ["Classes", "Dark knowledge"])
+def test_a_class_chosen_elsewhere_is_framed_and_a_field_can_be_clicked(
+    section: str, written: Callable[..., Run]
+) -> None:
+    page = AppTest.from_function(show_gap, default_timeout=60)
+    page.query_params.update({"run": written().id, "show": section, "class": "3"})
+    page.run()
+    assert not page.exception
+    frames = [shape for shape in film(page)["layout"]["shapes"] if shape["type"] == "rect" and shape["x1"] == 9.5]
+    assert frames
+    assert {(shape["y0"], shape["y1"]) for shape in frames} == {(2.5, 3.5)}
+    assert player(page)["cells"], "a field can be clicked"
+
+
+def test_without_a_class_nothing_is_framed(written: Callable[..., Run]) -> None:
+    assert "shapes" not in film(open_gap(written().id, "Classes"))["layout"]
 
 
 def test_points_have_no_picture_but_an_answer(written: Callable[..., Run]) -> None:
     run = written("points")
     page = open_gap(run.id, "Dark knowledge")
-    assert page.info or page.get("bidi_component")
+    assert "to the same class" in film(page)["frames"][-1]["says"], "two classes have likenesses too"
     assert "points" in film(open_gap(run.id))["frames"][-1]["says"]
 
 
 def test_a_refusal_is_a_sentence(written: Callable[..., Run], desk: Answering, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: object) -> Answer:
+    def refuse(*_: object, **__: object) -> Answer:
         raise AskError("the snapshot does not fit its recipe")
 
     monkeypatch.setattr(desk, "ask", refuse)
     run = written()
-    for section in [one.title for one in sections("gap") if one.title != "Gradients"]:  # those were recorded
+    recorded, of_shapes = "Gradients", "Visual concepts"  # nobody is asked for those here
+    for section in [one.title for one in sections("gap") if one.title not in (recorded, of_shapes)]:
         page = open_gap(run.id, section)
         assert "the snapshot does not fit its recipe" in words(page)
 

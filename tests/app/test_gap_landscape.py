@@ -54,7 +54,7 @@ def test_the_line_is_a_film_over_the_epochs(kind: str, written: Callable[..., Ru
     assert "nats at the student alone and" in film["frames"][-1]["says"]
     assert len(film["frames"]) == 2
     assert {asked[0] for asked in desk.asked} == {"loss_line"}
-    page.selectbox(key="gap.landscape.loss").select("kl").run()
+    page.selectbox(key="loss").select("kl").run()
     assert not page.exception
     assert desk.asked[-1][1] == {"loss": "kl", "batch_norm": "re-estimated"}
 
@@ -62,8 +62,11 @@ def test_the_line_is_a_film_over_the_epochs(kind: str, written: Callable[..., Ru
 def test_the_plane_is_drawn_for_the_chosen_epoch(written: Callable[..., Run], desk: Answering) -> None:
     run = written("points")
     page = open_gap(run, LINE)
-    page.selectbox(key="gap.landscape.shape").select("plane").run()
+    page.selectbox(key="walk").select("plane").run()
     assert not page.exception
+    told = next(data["film"] for one in page.get("bidi_component") if "film" in (data := json.loads(one.proto.json)))
+    assert told["near"]["of"] == "probability on the same classes"
+    assert set(told["frames"][0]["near"]) == {"student", "baseline"}
     (figure,) = figures(page)
     assert [trace["name"] for trace in figure["data"] if trace["type"] == "contour"] == ["student", "baseline"]
     assert "At a distance of 0.4 filter lengths" in words(page)
@@ -78,7 +81,7 @@ def test_without_a_student_alone_the_line_says_so_and_the_plane_is_there(written
     run = written("no student alone")
     page = open_gap(run, LINE)
     assert "trained no student alone" in words(page)
-    page.selectbox(key="gap.landscape.shape").select("plane").run()
+    page.selectbox(key="walk").select("plane").run()
     assert [trace["name"] for trace in figures(page)[0]["data"] if trace["type"] == "contour"] == ["student"]
 
 
@@ -87,7 +90,7 @@ def test_concepts_are_counted_for_all_three_networks_over_their_own_training(
 ) -> None:
     run = written("shapes")
     page = open_gap(run, CONCEPTS)
-    page.selectbox(key="gap.concepts.count").select(4).run()
+    page.selectbox(key="counted").select(4).run()
     for _ in range(8):
         page.run()
     assert not page.exception
@@ -103,6 +106,43 @@ def test_concepts_are_counted_for_all_three_networks_over_their_own_training(
     assert list(rows["network"]) == ["Teacher", "Student", "Student alone"]
     page.number_input[0].set_value(3).run()
     assert "Picture 3" in figures(page)[0]["layout"]["annotations"][0]["text"]
+    assert page.query_params["picture"] == "3", "chosen for all panels"
+    first = names[2][0]
+    page.select_slider[0].set_value(first).run()
+    assert page.query_params["epoch"] == "0", "and so is the epoch"
+    strip = next(one.proto.body for one in page.get("html") if "kdlab-near" in one.proto.body)
+    assert "cells that are a concept for both" in strip
+    assert {part for part in ("student", "baseline", "teacher") if f'dot {part}' in strip} == {
+        "student", "baseline", "teacher",
+    }  # fmt: skip
+
+
+def test_counting_can_be_stopped_and_taken_up_again(
+    written: Callable[..., Run], desk: Answering, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from app.sections.gap import concepts
+
+    monkeypatch.setattr(concepts, "PATIENCE", 0.0)
+    page = open_gap(written("shapes"), CONCEPTS)
+    page.selectbox(key="counted").select(4).run()
+    if not page.get("progress"):
+        pytest.fail("nothing is left to count")
+    page.button(key="gap.concepts.stop").click().run()
+    asked = len(desk.asked)
+    page.run()
+    assert len(desk.asked) == asked, "nobody is asked any more"
+    assert "Count the other" in page.button(key="gap.concepts.stop").label
+    assert len(figures(page)) == 2, "what is there stays"
+    page.button(key="gap.concepts.stop").click().run()
+    assert len(desk.asked) > asked
+
+
+def test_a_picture_beyond_those_that_are_counted_on_is_said(written: Callable[..., Run]) -> None:
+    page = AppTest.from_function(show_gap, default_timeout=120)
+    page.query_params.update({"run": written("shapes").id, "show": CONCEPTS, "picture": "9"})
+    page.run()
+    assert not page.exception
+    assert "Validation picture 9 is chosen; concepts are counted on the first 8 only." in words(page)
 
 
 def test_concepts_without_a_student_alone_are_the_other_twos(written: Callable[..., Run]) -> None:
@@ -118,6 +158,7 @@ def test_other_data_are_refused_in_one_sentence(kind: str, key: str, written: Ca
     page = open_gap(written(kind), CONCEPTS)
     assert f"this run has {key}" in words(page)
     assert not stills(page)
+    assert not page.select_slider, "no control of what is not there"
 
 
 @pytest.mark.parametrize("section", [LINE, CONCEPTS])

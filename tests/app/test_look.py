@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from itertools import pairwise
 
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -12,6 +13,7 @@ from app import state
 from app.views import scrubber, similar
 from app.views.similar import with_pair
 from kdcore.catalog import catalog
+from kdcore.engine import run as train
 from kdcore.events import Snapshot
 from kdcore.recipe import Recipe
 from kdcore.run import Run
@@ -250,6 +252,25 @@ def test_a_damaged_snapshot_is_a_sentence(written: Callable[..., Run]) -> None:
     page = open_look(run.id)
     assert page.info
     assert not page.exception
+
+
+@pytest.mark.parametrize("view", [SIMILARITY, MAPS, LAYERS])
+def test_while_a_run_trains_its_film_grows_with_each_snapshot(view: str, shelf: Shelf) -> None:
+    told = list(train(RECIPES["pictures"]))
+    last = max(event.phase for event in told if isinstance(event, Snapshot))
+    ends = [place + 1 for place, event in enumerate(told) if isinstance(event, Snapshot) and event.phase == last]
+    run, _ = shelf.create(RECIPES["pictures"])
+    frames: list[list[str]] = []
+    for begin, end in pairwise([0, *ends]):
+        for event in told[begin:end]:
+            run.append(event)
+        page = open_look(run.id, view)
+        while shown(page)["done"] < shown(page)["total"]:
+            page.run()
+            assert not page.exception, page.exception[0].value
+        frames.append([frame["label"] for frame in shown(page)["film"]["frames"]])
+    assert frames == [["epoch 0 of 2"], ["epoch 0 of 2", "epoch 1 of 2"], [f"epoch {one} of 2" for one in range(3)]]
+    assert run.history().outcome != "finished", "it is still going"
 
 
 def test_a_finished_run_is_read_once_for_all_tabs(written: Callable[..., Run], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,7 @@ from tests.app.asking import on_pictures, on_points, words
 RECIPES = {
     "pictures": on_pictures(2, methods=[{"is": "ce"}, {"is": "ab", "margin": 2.0}]),
     "points": on_points(2),
+    "in a stage of its own": on_pictures(2, methods=[{"is": "kd"}, {"is": "ab", "own_stage": 0.5}]),
 }
 DRAWINGS = (
     "In a plane", "Along a line", "Neurons like the teacher's", "Neurons that flip", "Distance to the boundary",
@@ -79,6 +80,36 @@ def test_pictures_can_be_chosen_and_a_wrong_choice_is_a_sentence(written: Callab
     next(box for box in page.number_input if box.label == "Picture 2").set_value(7).run()
     assert not page.exception
     assert "one stands twice" in words(page)
+
+
+def test_the_picture_of_all_panels_is_the_first_and_the_others_stand_in_the_address(
+    written: Callable[[str], Run],
+) -> None:
+    page = AppTest.from_function(look, default_timeout=60)
+    for name, value in {
+        "run": written("pictures").id, "view": "Activation boundaries", "drawing": "In a plane", "picture": "7",
+        "third": "11", "second": "99999",
+    }.items():  # fmt: skip
+        page.query_params[name] = value
+    page.run()
+    assert not page.exception, page.exception[0].value
+    boxes = [box for box in page.number_input if box.label.startswith("Picture")]
+    assert [box.value for box in boxes] == [7, None, 11]
+    assert "second=99999" in words(page)
+    shown = " ".join(text["text"] for text in last(page)["texts"])
+    assert "(#7)" in shown
+    assert "(#11)" in shown
+    boxes[1].set_value(9).run()
+    assert not page.exception
+    assert page.query_params["second"] in ("9", ["9"])
+    assert page.query_params["picture"] in ("7", ["7"])
+
+
+def test_where_a_connector_for_signs_can_be_seen_is_said(written: Callable[[str], Run]) -> None:
+    found = "Through a connector for signs the student is seen under Phase, “Activation boundaries (AB)"
+    for drawing in (DRAWINGS[2], DRAWINGS[4]):
+        assert found not in words(opened(written("pictures"), drawing)), "AB teaches in this very phase"
+        assert found in words(opened(written("in a stage of its own"), drawing))
 
 
 def test_a_line_between_two_chosen_pictures(written: Callable[[str], Run]) -> None:

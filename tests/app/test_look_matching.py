@@ -16,6 +16,7 @@ RECIPES = {
     "pictures": on_pictures(methods=[{"is": "ce"}, {"is": "at"}, {"is": "rkd"}, GAUSSIAN]),
     "points": on_points(),
     "flat": on_pictures(methods=[{"is": "ce"}, {"is": "sp"}], student={"is": "mlp", "width": 6}),
+    "in stages": on_pictures(2, methods=[{"is": "kd"}, {"is": "ab", "own_stage": 0.5}]),
     "nothing to show": on_pictures(methods=[{"is": "ce"}, GAUSSIAN]),
 }
 COMPARED, PARTNERS = "What the method compares", "Channel partners"
@@ -67,6 +68,25 @@ def test_a_link_names_the_method_and_one_that_is_not_there_is_a_sentence(written
     page = open_look(run.id, COMPARED, "vid")
     assert "method=vid: this run can show at, rkd" in words(page)
     assert "attention map" in shown(page)["film"]["frames"][-1]["says"]
+
+
+def test_a_method_that_teaches_in_another_phase_is_found_there(written: Callable[..., Run]) -> None:
+    run = written("in stages")
+    page = open_look(run.id, COMPARED)
+    assert box(page, "Method").options == ["Soft targets (KD)"]
+    assert "Under Phase, choose “Activation boundaries (AB): the student learns by it alone”" in words(page)
+    page = open_look(run.id, COMPARED, "ab")
+    assert "method=ab: it is compared in another phase; choose “Activation boundaries (AB)" in words(page)
+    page = AppTest.from_function(look, default_timeout=60)
+    named = {"run": run.id, "view": COMPARED, "method": "ab"}
+    staged = next(phase for phase in run.history().phases if phase.title.startswith("Activation boundaries"))
+    for name, value in {**named, "phase": str(staged.number + 1)}.items():
+        page.query_params[name] = value
+    page.run()
+    assert not page.exception
+    assert box(page, "Method").value == "ab"
+    assert "Compared: " in shown(page)["film"]["frames"][-1]["says"]
+    assert "choose “The student learns from the teacher”" in words(page)
 
 
 def test_one_of_what_is_compared_can_be_chosen_alone(written: Callable[..., Run]) -> None:

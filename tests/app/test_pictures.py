@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 
 import pytest
@@ -109,10 +110,23 @@ def test_reasons_over_many_pictures_are_a_film(written: Callable[..., Run]) -> N
     assert not stills(page)
 
 
+def test_a_strip_says_who_answers_more_of_the_pictures_as_the_teacher_does(
+    written: Callable[..., Run], desk: Answering
+) -> None:
+    run = written()
+    page = open_pictures(run=run.id)
+    strip = next(one.proto.body for one in page.get("html") if "kdlab-near" in one.proto.body)
+    answer = desk.ask(run.id, "disagreements", {}, run.history().snapshots[-1].name)
+    assert "validation pictures answered alike" in strip
+    for part, share in answer.nearness.items():
+        assert re.search(rf'dot {part}( early)?" data-near="{share:.6g}"', strip)
+    assert 'aria-label="How near to the teacher' in strip
+
+
 def test_nothing_found_is_said(written: Callable[..., Run], desk: Answering, monkeypatch: pytest.MonkeyPatch) -> None:
     ask = desk.ask
 
-    def nothing(run_id: str, probe_key: str, settings: dict[str, object], snapshot: str) -> Answer:
+    def nothing(run_id: str, probe_key: str, settings: dict[str, object], snapshot: str, **how: object) -> Answer:
         found = ask(run_id, probe_key, settings, snapshot)
         return type(found)(**{**vars(found), "places": [], "title": "No picture"})
 
@@ -123,8 +137,13 @@ def test_nothing_found_is_said(written: Callable[..., Run], desk: Answering, mon
     assert not page.get("bidi_component")
 
 
-def test_points_are_refused_in_a_sentence(written: Callable[..., Run]) -> None:
+def test_of_points_the_whole_plane_is_seen_and_where_they_disagree(
+    written: Callable[..., Run], desk: Answering
+) -> None:
     page = open_pictures(run=written("points").id)
+    told = next(data["film"] for one in page.get("bidi_component") if "film" in (data := json.loads(one.proto.json)))
+    assert told["near"]["of"] == "test points decided alike"
+    assert {probe for probe, *_ in desk.asked} == {"boundaries"}
     assert "learned from points in a plane" in words(page)
 
 

@@ -12,7 +12,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from app import state
-from app.charts import cast, picture_grid
+from app.charts import cast, gradients, picture_grid
 from app.draft import example_of, sentence, tidy
 from app.live.series import live_data
 from app.words import GROUPS, KINDS
@@ -20,13 +20,13 @@ from kdcore.answers.bars import Bars
 from kdcore.answers.picture_grid import PictureGrid
 from kdcore.catalog import catalog
 from kdcore.events import Event, Gradients, PhaseStarted, Scored, Shown, Started, Step
-from kdcore.history import fold
+from kdcore.history import PhaseTrace, Series, fold
 from kdcore.launch import LaunchError
 from kdcore.preview import Preview
 from kdcore.recipe import Parent, Pick, Recipe
 from kdcore.run import Run
 from kdcore.runs import Shelf
-from tests.app.asking import words
+from tests.app.asking import stills, words
 from tests.app.test_begin import Desk, cards, control, desk, draft, errors, opened, planned  # noqa: F401
 from tests.app.test_watch import drawn, open_watch
 
@@ -185,11 +185,31 @@ def test_gradients_are_drawn_and_said(finished: Run) -> None:
     assert not page.error
 
 
+def test_a_curve_s_handle_is_a_css_class_and_tells_terms_apart() -> None:
+    terms = ["from assistant 1: kd.kd", "from assistant 2: kd.kd", "loss stage 1", "loss-stage 1", "größe", "ce"]
+    handles = [gradients.handle(term) for term in terms]
+    assert len(set(handles)) == len(terms)
+    assert all(one.replace("-", "").isalnum() and one.isascii() and one[0].isalpha() for one in handles)
+
+
 def test_a_term_without_gradient_is_called_broken(finished: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(state, "catalog", catalog)
     apart(finished, 1, 0.0, None)
     page = open_watch(finished.id)
     assert "kd is broken here" in errors(page)
+
+
+def test_a_term_that_is_silent_at_first_is_not_called_broken_before_its_phase_is_over() -> None:
+    phase = PhaseTrace(0, "student", "Learns", steps=100, epochs=10, learners=["student"], lessons=[], started=0.0)
+    quiet = {"student": {name: Series([1, 2, 3], [0.1, 0.2, 0.3], [0.0] * 3) for name in ("copies", "kd.kd")}}
+    phase.gradients, phase.step = quiet, 30
+    assert gradients.broken(phase, "student") == []
+    for series in quiet["student"].values():
+        series.add(4, 0.4, 0.0)
+        series.add(5, 0.5, 0.0)
+    assert gradients.broken(phase, "student") == ["kd.kd"], "a method's term has had its time"
+    phase.step = 100
+    assert gradients.broken(phase, "student") == ["copies", "kd.kd"]
 
 
 def test_a_term_that_trains_a_method_s_own_parts_is_not(finished: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -342,7 +362,7 @@ def test_the_gap_has_the_gradients_of_the_chosen_phase(
     apart(run, 1, 0.25, 0.5)
     page = open_gradients(run)
     assert "together (cosine 0.50)" in words(page).replace("\\", "")
-    assert len(components(page, having="figure")) == 2
+    assert len(stills(page)) == 2
     assert page.get("download_button")
 
 

@@ -2,8 +2,9 @@
 
 Prints seconds since the navigation, medians over fresh browser contexts: when Streamlit's own shell had opened its
 connection, when the page had been told the picture, when the drawing library had run, and when the picture stood there.
-The lower bound is the same for a Streamlit page of one sentence. The machine should be idle. With an address
-(`… http://localhost:8501`) that app is measured on the runs that it has, else one of its own with a run of digits.
+The lower bound is the same for a Streamlit page of one sentence. Last the same from a click in the app. The machine
+should be idle. With an address (`… http://localhost:8501`) that app is measured on the runs that it has, else one of
+its own with a run of digits.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
@@ -78,6 +80,27 @@ def measure(browser: Browser, name: str, address: str, *, drawn: str = FILM) -> 
     told(name, [moments(browser, address, drawn) for _ in range(TIMES)])
 
 
+def clicked(browser: Browser, address: str) -> None:
+    """From the click on another page's name to its picture, as who watched a run goes on to look inside it."""
+    context = browser.new_context(viewport={"width": 1366, "height": 768})
+    page = context.new_page()
+    page.goto(f"{address}/watch")
+    page.locator("[data-testid=stAppViewContainer] button").first.wait_for(timeout=90_000)
+    found: dict[str, list[float]] = {name: [] for name in PAGES}
+    for _ in range(TIMES):
+        for name in PAGES:
+            page.get_by_role("link", name="Runs").first.click()
+            page.get_by_role("heading", name="Runs", exact=True).wait_for(timeout=60_000)
+            page.wait_for_timeout(1500)
+            began = time.perf_counter()
+            page.get_by_role("link", name=name).first.click()
+            page.locator(FILM).first.wait_for(timeout=60_000)
+            found[name].append(time.perf_counter() - began)
+    context.close()
+    for name, taken in found.items():
+        print(f"{name}, clicked on in the app: {statistics.median(taken):.2f} ({min(taken):.2f} to {max(taken):.2f})")
+
+
 def main() -> None:
     print(f"load before: {os.getloadavg()[0]:.1f}")
     with sync_playwright() as playwright, tempfile.TemporaryDirectory() as folder:
@@ -95,6 +118,7 @@ def main() -> None:
                 subprocess.run(command, check=True, cwd=ROOT, stdout=subprocess.DEVNULL)
             for name, path in PAGES.items():
                 measure(browser, name, f"{address}/{path}")
+            clicked(browser, address)
         finally:
             empty.stop()
             if app is not None:

@@ -223,6 +223,67 @@ def test_points_drawn_around_are_chosen_in_every_panel_and_show_their_pictures(
     quiet(page)
 
 
+LONELIEST = f"""() => {{
+    const chart = document.querySelector('{FILM} .chart'), {{ x, y }} = chart._fullData[0], layout = chart._fullLayout;
+    const at = Array.from(x, (value, row) => [layout.xaxis.l2p(value), layout.yaxis.l2p(y[row])]);
+    const apart = at.map(([left, top], row) => Math.min(...at.map(([a, b], other) =>
+        other === row ? Infinity : Math.hypot(a - left, b - top))));
+    const row = apart.indexOf(Math.max(...apart));
+    return [row, ...at[row]];
+}}"""
+
+
+def test_a_single_point_can_be_clicked_and_is_the_test_input_of_all_panels(
+    app: App, visit: Callable[..., Visitor], finished: str
+) -> None:
+    page = visit(f"{app.url}/gap?run={finished}&show=Embeddings", height=1100).page
+    page.wait_for_function(READY, arg=5, timeout=90_000)
+    at_epoch(page, 4)
+    row, left, top = page.evaluate(LONELIEST)
+    panel = page.locator(f"{FILM} .chart .nsewdrag").first.bounding_box()
+    assert panel is not None
+    page.mouse.move(panel["x"] + left, panel["y"] + top)
+    page.locator(f"{FILM} .chart .hoverlayer .hovertext").first.wait_for(timeout=30_000)
+    page.mouse.click(panel["x"] + left, panel["y"] + top)
+    page.wait_for_selector(f"{FILM}[data-brushed='1']", timeout=30_000)
+    picked = "(number) => document.querySelector('.kdlab-film .chart').data[number].selectedpoints"
+    page.wait_for_function(f"() => ({picked})(2)", timeout=30_000)
+    assert page.evaluate(picked, 0) == page.evaluate(picked, 1) == page.evaluate(picked, 2) == [row]
+    page.locator(".kdlab-hardest figure").first.wait_for(timeout=20_000)
+    assert page.locator(".kdlab-hardest figure").count() == 1
+    page.wait_for_url("**test=*", timeout=20_000)
+    assert f"#{said(page, 'test')}" in page.locator(".kdlab-hardest figcaption").inner_text()
+    page.get_by_role("radio", name="Dark knowledge").click()
+    page.wait_for_function(
+        "(number) => [...document.querySelectorAll('input[type=number]')].some((one) => one.value === number)",
+        arg=said(page, "test"), timeout=60_000,
+    )  # fmt: skip
+    quiet(page)
+
+
+def test_pictures_picked_from_the_gallery_stay_picked(app: App, visit: Callable[..., Visitor], finished: str) -> None:
+    page = visit(f"{app.url}/look?run={finished}&view=Channel+partners").page
+    page.wait_for_function(READY, arg=5, timeout=90_000)
+    page.get_by_role("button", name="Gallery").click()
+    cards = page.locator(".kdlab-gallery .cards button")
+    cards.first.wait_for(timeout=60_000)
+    for place in (4, 7):
+        number = cards.nth(place).get_attribute("data-place")
+        cards.nth(place).click()
+        page.locator(f"{FILM} .says", has_text=f"validation picture {number} (").wait_for(timeout=60_000)
+        page.wait_for_timeout(2500)  # what the old control says comes late, if it comes
+        assert said(page, "picture") == number
+        assert page.get_by_label("Picture", exact=True).input_value() == number
+        page.locator(f"{FILM} .says", has_text=f"validation picture {number} (").wait_for(timeout=1000)
+    page.keyboard.press("Escape")
+    page.get_by_text("Activation boundaries", exact=True).click()
+    page.wait_for_function(
+        "(number) => document.querySelector('input[aria-label=\"Picture 1\"]')?.value === number", arg=number,
+        timeout=60_000,
+    )  # fmt: skip
+    quiet(page)
+
+
 def test_a_film_grows_while_the_run_trains_and_keeps_zoom_and_place(app: App, visit: Callable[..., Visitor]) -> None:
     told = list(train(recipe(seed=5)))
     run, _ = Shelf(app.runs).create(recipe(seed=5))

@@ -115,6 +115,39 @@ def test_the_name_of_a_class_stands_in_its_region_and_not_under_a_picture() -> N
     assert "<b>bag</b>" not in found, "no region decides so"
 
 
+def boxes(texts: list[object]) -> list[tuple[float, float, float, float]]:
+    """What names cover, as wide as the chart takes a letter to be."""
+    found = []
+    for text in texts:
+        kind = "picture" if "(#" in text.text else "class"
+        half = (len(text.text) - len("<b></b>")) * plane.LETTER[kind] * 20.0 / 2
+        low = text.y - plane.LINE * {"bottom": 0.0, "top": 20.0}.get(text.yanchor, 10.0)
+        found.append((text.x - half, text.x + half, low, low + plane.LINE * 20.0))
+    return found
+
+
+def test_long_names_of_classes_cover_no_name_of_a_picture_and_each_other_not() -> None:
+    decided = numpy.zeros((20, 20), dtype=numpy.int16)
+    decided[:7] = 1
+    decided[:7, 12:] = 2
+    names = ["Pullover", "Ankle boot", "T-shirt/top"]
+    answer = a_picture_plane(
+        decisions=dict.fromkeys(PARTS, decided), class_names=names,
+        picture_names=["Ankle boot (#0)", "T-shirt/top (#1)", "Pullover (#4)"],
+    )  # fmt: skip
+    figure = plane.draw(answer, dark=False)
+    texts = [text for text in figure.layout.annotations if text.xref == "x2"]
+    assert {text.text for text in texts} > {f"<b>{name}</b>" for name in ("Pullover", "Ankle boot")}
+    covered = boxes(texts)
+    for text, (left, right, low, high) in zip(texts, covered, strict=True):
+        if "(#" in text.text:
+            continue
+        assert -5.0 <= left < right <= 15.0, f"{text.text} is cut off"
+        for other, (start, end, below, above) in zip(texts, covered, strict=True):
+            apart = right <= start or left >= end or high <= below or low >= above
+            assert apart or other is text, f"{text.text} covers {other.text}"
+
+
 def test_equal_signs_take_the_place_of_decisions() -> None:
     signs = {part: numpy.full((20, 20), 0.75, dtype=numpy.float32) for part in PARTS[1:]}
     figure = plane.draw(a_picture_plane(signs=signs, signs_mean={"student": 0.75, "baseline": 0.6}), dark=True)
@@ -146,6 +179,29 @@ def test_a_line_shows_probabilities_switches_and_regions_over_the_epochs() -> No
     assert {len(figure.data) for figure in figures} == {len(figures[0].data)}, "a film's frames have one shape"
     assert len({image.source for image in figures[0].layout.images}) == 1
     assert len(figures[0].layout.images) == 6
+
+
+def test_a_band_shows_what_each_network_decides_along_the_line_in_the_colours_of_the_curves() -> None:
+    figure = along.draw(an_along(), dark=False)
+    bands = [trace for trace in figure.data if trace.type == "heatmap"]
+    assert len(bands) == 3
+    for band in bands:
+        assert band.z.tolist() == [[0, 0, 0, 1, 1]]
+        colours = {colour for _, colour in band.colorscale}
+        curves = {trace.line.color for trace in figure.data if trace.name in ("shoe", "bag")}
+        assert curves < colours
+        assert figure.layout[band.xaxis.replace("x", "xaxis")].range == (0, 1)
+    assert "decides" in [text.text for text in figure.layout.annotations]
+
+
+def test_probabilities_fill_their_panel_alike_in_every_frame() -> None:
+    low = numpy.full((5, 3), 0.23)
+    answers = [an_along(0.0, probabilities=dict.fromkeys(PARTS, low)), an_along(1.0)]
+    assert along.scales(answers[:1])["high"] == [0.3]
+    shared = along.scales(answers)
+    for answer in answers:
+        assert along.draw(answer, dark=True, fixed=shared).layout.yaxis.range == pytest.approx((0, 1.02))
+    assert along.draw(answers[0], dark=True).layout.yaxis3.range == pytest.approx((0, 0.306))
 
 
 def test_smooth_networks_have_no_count() -> None:

@@ -13,7 +13,7 @@ import pytest
 from app import theme
 from app.chart import charts
 from app.charts import bars, film, map_grid, matrix, plane
-from app.charts.scales import calm, diverging
+from app.charts.scales import calm, diverging, log_ticks
 from kdcore.answer import kinds
 from kdcore.answers.bars import Bars
 from kdcore.answers.map_grid import MapGrid
@@ -185,6 +185,18 @@ def test_bars_have_the_parts_colour_and_the_line_of_chance() -> None:
     assert figure.layout.shapes[0].y0 == 0.5
     assert any(text.text == "a coin: 50 %" for text in figure.layout.annotations)
     assert figure.layout.yaxis.title.text == "share"
+
+
+def test_a_number_stands_in_its_bar_where_a_mark_would_go_through_it() -> None:
+    values = {"student": numpy.array([0.8, 0.7, 0.02]), "never": numpy.array([0.83, 0.6, 0.05])}
+    figure = bars.draw(dataclasses.replace(some_bars(), series=values, categories=["a", "b", "c"]), dark=False)
+    assert list(figure.data[0].textposition) == ["inside", "outside", "outside"], "a bar of 2 % has no room in it"
+
+
+def test_ticks_of_a_logarithmic_axis_are_round_and_few() -> None:
+    assert log_ticks(-1.2, 0.8) == [0.1, 0.2, 0.5, 1.0, 2.0, 5.0]
+    assert log_ticks(-4.1, 1.1) == [0.0001, 0.001, 0.01, 0.1, 1.0, 10.0]
+    assert log_ticks(0.32, 0.45) == [2.089, 2.818], "between two round numbers its ends"
 
 
 def test_a_film_sends_a_trace_once_and_a_heat_map_in_bytes() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy
 import pytest
@@ -87,6 +88,24 @@ def test_reliability_leaves_empty_bins_out_and_says_how_many_bins() -> None:
     assert "T = 1.50: 5.0 %" in heading
 
 
+@pytest.mark.parametrize(
+    ("warm", "says"), [(0.05, "T ≤ 0.05"), (20.0, "T ≥ 20"), (0.0503, "T ≤ 0.05"), (2.345, "T = 2.35")]
+)
+def test_a_temperature_at_the_end_of_what_is_looked_through_says_so(warm: float, says: str) -> None:
+    figure = calibration.draw(replace(some_calibration(), temperature={"student": warm}), dark=False)
+    assert says in figure.layout.annotations[0].text
+
+
+def test_how_many_inputs_is_drawn_in_the_last_epochs_range() -> None:
+    """Before training all inputs lie in one bin, and nothing else could be seen in a range that reached so far."""
+    spread = numpy.array([[0.5, 0.3, 3.0], [0.5, 0.75, 1.0]])
+    early, last = some_calibration(), replace(some_calibration(), bins={"student": spread})
+    assert calibration.scales([early])["inputs"] == [0.0, 1.0]
+    assert calibration.scales([early, last])["inputs"] == [0.0, 0.8]
+    figure = calibration.draw(last, dark=False, fixed=calibration.scales([early, last]))
+    assert list(figure.layout.yaxis2.tickvals) == [0.4, 0.8]
+
+
 def test_confusions_are_differences_in_points_on_one_scale() -> None:
     figure = class_gain.draw(some_classes(), dark=False)
     (heat,) = [trace for trace in figure.data if trace.type == "heatmap"]
@@ -95,6 +114,30 @@ def test_confusions_are_differences_in_points_on_one_scale() -> None:
     assert heat.text[0][1] == "−40"
     assert list(figure.data[0].x) == [0.5, 0.9, None, 0.75, 1.0, None], "from the student alone to the student"
     assert figure.layout.yaxis2.autorange == "reversed"
+
+
+def test_the_chosen_class_is_framed_in_every_panel_and_one_that_is_not_there_in_none() -> None:
+    band, *frames = class_gain.marks(some_classes(), (1, 0))["shapes"]
+    assert (band["xref"], band["y0"], band["y1"]) == ("x domain", pytest.approx(0.58), pytest.approx(1.42))
+    assert {(one["xref"], one["x0"], one["x1"], one["y0"], one["y1"]) for one in frames} == {
+        ("x2", -0.5, 1.5, 0.5, 1.5)
+    }
+    assert class_gain.marks(some_classes(), (2, 2)) == {"shapes": []}
+    frames = dark_knowledge.marks(some_dark_knowledge(), (2, 0))["shapes"]
+    assert {(one["xref"], one["y0"], one["y1"]) for one in frames} == {("x", 1.5, 2.5), ("x2", 1.5, 2.5)}
+    assert dark_knowledge.marks(some_dark_knowledge(), (3, 0)) == {"shapes": []}
+
+
+def test_long_names_of_classes_are_cut_stand_on_end_and_have_room() -> None:
+    names = ["T-shirt or top", "bag"]
+    figure = class_gain.draw(replace(some_classes(), class_names=names), dark=False)
+    plain = class_gain.draw(some_classes(), dark=False)
+    assert list(figure.layout.xaxis2.tickvals) == names
+    assert figure.layout.xaxis2.ticktext[0] == "T-shirt or…"
+    assert figure.layout.xaxis2.tickangle == -90
+    assert plain.layout.xaxis2.tickangle is None
+    assert figure.layout.margin.l > plain.layout.margin.l + 60
+    assert not figure.layout.yaxis2.showticklabels, "the rows are those of the panel on the left"
 
 
 def test_every_temperature_is_in_the_figure_and_starts_at_four() -> None:
@@ -161,3 +204,24 @@ def test_small_pictures_are_enlarged() -> None:
     image = Image.open(io.BytesIO(base64.b64decode(address.partition(",")[2])))
     assert image.size == (96, 48)
     assert (image.getpixel((47, 0)), image.getpixel((48, 0))) == (0, 255)
+
+
+def test_names_of_classes_in_one_place_do_not_lie_on_one_another() -> None:
+    together = numpy.array([[0.0, 0.0], [0.0, 0.01], [4.0, 4.0]])
+    answer = replace(
+        some_embedding(), places={"teacher": together}, labels=numpy.array([0, 1, 2]), shared={},
+        class_names=["shirt", "coat", "bag"], said={"teacher": numpy.array([0, 1, 2])},
+    )  # fmt: skip
+    figure = embedding.draw(answer, dark=False)
+    shifts = {text.text: text.yshift for text in figure.layout.annotations if text.xref == "x"}
+    assert shifts == {"<b>shirt</b>": 0, "<b>coat</b>": embedding.LINE, "<b>bag</b>": 0}
+
+
+def test_nearness_follows_the_temperature() -> None:
+    answer = replace(
+        some_dark_knowledge(), nearness={"student": 0.0}, nearness_of="correlation of the likenesses at T = 4"
+    )
+    assert dark_knowledge.nearness(answer) == [
+        ({"student": 0.5}, "correlation of the likenesses at T = 1"),
+        ({"student": -0.25}, "correlation of the likenesses at T = 4"),
+    ]

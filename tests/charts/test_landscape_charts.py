@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+from dataclasses import replace
 
 import numpy
 import pytest
@@ -132,3 +133,15 @@ def test_the_teacher_is_a_level_over_the_students_epochs() -> None:
     assert level.mode == "lines"
     assert list(level.y) == [1.0, 1.0]
     assert list(student.x) == [0.0, 5.0]
+
+
+def test_the_teachers_level_is_drawn_in_both_panels_and_stands_in_the_csv() -> None:
+    answer = replace(line(), teacher={"validation": [0.4, 0.9], "training": [0.2, 0.7]})
+    figure = loss_line.draw(answer, dark=False)
+    levels = [trace for trace in figure.data if trace.legendgroup == "teacher"]
+    assert [(set(trace.y), trace.yaxis) for trace in levels] == [({0.4}, "y"), ({0.9}, "y2")]
+    assert {trace.line.color for trace in levels} == {theme.COLOURS["teacher"]}
+    assert ("validation", "teacher", "0.4", "0.9", "its own statistics") in list(loss_line.rows(answer))
+    assert not [trace for trace in loss_line.draw(line(), dark=False).data if trace.legendgroup == "teacher"]
+    high = replace(answer, teacher={"validation": [50.0, 0.9]})
+    assert loss_line.scales([high])["loss"][1] > 50.0, "it is seen"

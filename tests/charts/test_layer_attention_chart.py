@@ -24,7 +24,8 @@ def an_answer(mean: numpy.ndarray = MEAN) -> LayerAttention:
         student_layers=[0, 1], teacher_layers=[0, 1, 2], count=64, mean=mean, spread=mean / 10, one=one,
         entropy=numpy.array([1.0, 0.5], dtype=numpy.float32), entropy_spread=numpy.array([0.1, 0.2]),
         entropy_one=numpy.array([0.9, 0.4]), similarity=numpy.array([[0.9, 0.5, 0.1], [0.2, 0.3, 0.7]]),
-        measure="linear CKA", correlation=0.75, by_depth=[[0, 1], [1, 2]], strongest=[[0, 0], [1, 2]], number=5,
+        similarity_alone=numpy.array([[0.8, 0.4, 0.0], [0.1, 0.2, 0.6]]), measure="linear CKA",
+        correlation=0.75, by_depth=[[0, 1], [1, 2]], strongest=[[0, 0], [1, 2]], number=5,
         picture=numpy.full((4, 4, 1), 0.5), picture_says="a 7",
     )  # fmt: skip
 
@@ -33,7 +34,8 @@ def turned(answer: LayerAttention) -> LayerAttention:
     """The same with the teacher's layers attending."""
     return dataclasses.replace(
         answer, attends="teacher", rows=answer.columns, columns=answer.rows, student_layers=[0, 1, 2],
-        teacher_layers=[0, 1], **{name: getattr(answer, name).T for name in ("mean", "spread", "one", "similarity")},
+        teacher_layers=[0, 1],
+        **{name: getattr(answer, name).T for name in ("mean", "spread", "one", "similarity", "similarity_alone")},
         by_depth=[pair[::-1] for pair in answer.by_depth], strongest=[pair[::-1] for pair in answer.strongest],
     )  # fmt: skip
 
@@ -144,7 +146,29 @@ def test_the_csv_has_a_line_for_each_pair() -> None:
     assert len(lines) == 6
     assert len({len(line) for line in [head, *lines]}) == 1
     assert lines[0][:3] == ("a", "k", "0.5")
-    assert [line[7] for line in lines] == [1, 0, 0, 0, 0, 1], "the strongest"
+    assert [line[head.index("linear CKA, student alone")] for line in lines][:2] == ["0.8", "0.4"]
+    assert [line[head.index("strongest")] for line in lines] == [1, 0, 0, 0, 0, 1]
+    _, *lines = layer_attention.rows(dataclasses.replace(an_answer(), similarity_alone=numpy.zeros((0, 0))))
+    assert {line[6] for line in lines} == {""}
+
+
+def test_the_student_alone_stands_small_in_the_similarity_where_there_is_room() -> None:
+    alike = [trace for trace in layer_attention.draw(an_answer(), dark=False).data if trace.type == "heatmap"][-1]
+    assert alike.text[0][0].startswith("0.90<br>")
+    assert "alone 0.80" in alike.text[0][0]
+    assert alike.hovertext[1][2] == "0.70, of the student alone 0.60"
+    without = dataclasses.replace(an_answer(), similarity_alone=numpy.zeros((0, 0)))
+    figure = layer_attention.draw(without, dark=False)
+    assert [trace for trace in figure.data if trace.type == "heatmap"][-1].text[0][0] == "0.90"
+    assert not any("student alone" in text.text for text in figure.layout.annotations)
+    many = numpy.full((2, 5), 0.5)
+    wide = dataclasses.replace(
+        an_answer(), columns=list("klmno"), mean=many / 2.5, spread=many, one=many / 2.5, similarity=many,
+        similarity_alone=many, teacher_layers=[0, 1, 2, 3, 4],
+    )  # fmt: skip
+    alike = [trace for trace in layer_attention.draw(wide, dark=False).data if trace.type == "heatmap"][-1]
+    assert alike.text[0][0] == "0.50", "five fields are too narrow"
+    assert "of the student alone 0.50" in alike.hovertext[0][0]
 
 
 def test_a_chosen_field_is_framed_in_every_panel_of_a_matrix() -> None:

@@ -45,6 +45,12 @@ def test_the_mean_of_the_terms_is_the_golden(key, settings, sides, golden):
     assert found.item() == pytest.approx(golden, rel=1e-7)
 
 
+def test_the_assistants_source_takes_the_mean_over_classes_too():
+    parts = {key: loss(made(key, *LOGITS)(*LOGITS, batch_of(Y))).item() for key in ("ce", "kd")}
+    theirs = 0.5 * parts["ce"] + 0.5 * parts["kd"] / ZS.shape[1]
+    assert theirs == pytest.approx(1.836159523, rel=1e-7)
+
+
 def test_semckd_weighs_layer_pairs_as_its_source_does():
     attention = fx((4, 2, 3), 0.9, 0.2).softmax(dim=2)
     assert calibrated(attention, fx((4, 2, 3), 0.5, 0.3).abs()).mean().item() == pytest.approx(0.7425182037, rel=1e-7)

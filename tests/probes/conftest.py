@@ -9,6 +9,7 @@ import pytest
 
 from kdcore.catalog import METHODS
 from kdcore.engine import run as train
+from kdcore.recalled import recalled
 from kdcore.recipe import Recipe
 from kdcore.revive import Revived, revive
 from kdcore.runs import Run, Shelf
@@ -38,6 +39,12 @@ def beside(method: str) -> dict[str, object]:
     """The method without a stage of its own, so that the last phase has them all."""
     staged = "own_stage" in METHODS[method].knobs
     return {"is": method, "own_stage": 0.0} if staged else {"is": method}
+
+
+@pytest.fixture(autouse=True)
+def forgotten() -> None:
+    """Each test computes for itself."""
+    recalled.forget()
 
 
 @pytest.fixture(scope="session")

@@ -23,6 +23,8 @@ from kdcore.attributions import (
     alike,
     grad_cams,
     integrated_gradients,
+    maps_of,
+    maps_of_many,
     occlusion,
     ranks,
     steps_for,
@@ -118,6 +120,21 @@ def test_grad_cam_is_captums() -> None:
     assert float(found[1].max()) > 0
 
 
+def test_pictures_explained_together_are_explained_as_one_by_one() -> None:
+    torch.manual_seed(0)
+    network, images = Small().eval(), torch.randn(5, 1, 8, 8)
+    baselines, targets = torch.randn(5, 1, 8, 8), [0, 2, 1, 1, 2]
+    together = maps_of_many(network.look, images, baselines=baselines, targets=targets, steps=20)
+    for number, (found, target) in enumerate(zip(together, targets, strict=True)):
+        one = slice(number, number + 1)
+        alone = maps_of(network.look, images[one], baseline=baselines[one], target=target, steps=20)
+        assert found.maps.keys() == alone.maps.keys()
+        assert found.layers == alone.layers
+        assert found.total == pytest.approx(alone.total, abs=1e-5)
+        for name, values in alone.maps.items():
+            torch.testing.assert_close(found.maps[name], values, atol=1e-5, rtol=1e-4)
+
+
 def test_a_transformers_maps_lie_beside_the_way_and_have_no_grad_cam() -> None:
     network = ViT(depth=2)
     network.build((1, 8, 8), 3)
@@ -207,6 +224,17 @@ def test_disagreements_are_all_there_sorted_by_divergence(revived: Given) -> Non
     numpy.testing.assert_allclose(answer.logits["baseline"], logits["baseline"][answer.places].numpy(), atol=1e-4)
     pixels = moment.data.pixels(images[answer.places[:1]])[0].permute(1, 2, 0) * 255
     numpy.testing.assert_allclose(answer.pictures[0], pixels.numpy(), atol=0.5)
+
+
+def test_nearness_is_the_share_answered_alike_whichever_pictures_are_shown(revived: Given) -> None:
+    moment = revived("pictures", "kd")
+    images = moment.data.validation.images
+    said = {role: moment.networks[role](images).argmax(1) for role in ("teacher", "student", "baseline")}
+    for which in ("disagreements", "both wrong"):
+        answer = Disagreements(which=which).ask(moment)
+        for part in ("student", "baseline"):
+            assert answer.nearness[part] == pytest.approx(float((said[part] == said["teacher"]).float().mean()))
+        assert answer.nearness_of == "validation pictures answered alike"
 
 
 def test_filters_part_the_disagreements_and_orders_sort_them(revived: Given) -> None:

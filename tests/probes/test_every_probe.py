@@ -5,14 +5,17 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
+from typing import Any
 
 import numpy
 import pytest
+import torch
 
 from kdcore.answer import Answer, answer_from_bytes
 from kdcore.catalog import PROBES
 from kdcore.probe import ProbeError
+from kdcore.recalled import recalled
 from kdcore.revive import Revived
 
 FITS = {
@@ -66,6 +69,34 @@ def test_answers_as_it_promises_and_the_same_again(key: str, revived: Callable[.
         if not name.startswith("lines/"):  # a NaN row ends each line
             assert numpy.isfinite(values).all(), name
         numpy.testing.assert_array_equal(values, again[name])
+
+
+def numbers(value: Any) -> list[bytes]:
+    """Everything in a value that could be changed."""
+    if isinstance(value, torch.Tensor):
+        return [value.detach().cpu().numpy().tobytes(), str(value.requires_grad).encode()]
+    if isinstance(value, numpy.ndarray):
+        return [value.tobytes()]
+    if isinstance(value, dict):
+        return [one for each in value.values() for one in numbers(each)]
+    if isinstance(value, list | tuple):
+        return [one for each in value for one in numbers(each)]
+    if is_dataclass(value) and not isinstance(value, type):
+        return [one for entry in fields(value) for one in numbers(getattr(value, entry.name))]
+    return [repr(value).encode()]
+
+
+@pytest.mark.parametrize("key", sorted(PROBES))
+def test_a_probe_answers_from_what_is_kept_as_it_does_anew_and_changes_none_of_it(
+    key: str, revived: Callable[..., Revived]
+) -> None:
+    moment = revived(*FITS[key])
+    torch.manual_seed(0)
+    anew = PROBES[key]().ask(moment).to_bytes()
+    kept = {name: numbers(value) for name, (value, _) in recalled._kept.items()}
+    torch.manual_seed(0)
+    assert PROBES[key]().ask(moment).to_bytes() == anew
+    assert {name: numbers(recalled._kept[name][0]) for name in kept} == kept
 
 
 @pytest.mark.parametrize("key", sorted(PROBES))

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import numpy
 import pytest
 import torch
 
+from kdcore.engine import run as train
 from kdcore.outputs import outputs, some
 from kdcore.probe import Probe, ProbeError
 from kdcore.probes.calibration import Calibration
@@ -16,7 +19,9 @@ from kdcore.probes.confusion import Confusion
 from kdcore.probes.dark_knowledge import DarkKnowledge
 from kdcore.probes.embeddings import Embeddings
 from kdcore.probes.fidelity import Fidelity
-from kdcore.revive import Revived
+from kdcore.recipe import Recipe
+from kdcore.revive import Revived, revive
+from kdcore.runs import Shelf
 
 Given = Callable[..., Revived]
 
@@ -70,6 +75,17 @@ def test_temperatures_are_fitted_on_validation_and_tried_on_test(revived: Given)
     assert answer.ece["student"][1] == pytest.approx(error, abs=1e-6)
     assert int(answer.bins["teacher"][:, 2].sum()) == 500
     assert answer.accuracy["student"] == pytest.approx(float(right.double().mean()))
+    bins = answer.bins
+    both = sum(
+        min(bins["teacher"][n, 2] * part, bins["student"][n, 2] * other)
+        for n in range(10)
+        for part, other in (
+            (bins["teacher"][n, 0], bins["student"][n, 0]),
+            (1 - bins["teacher"][n, 0], 1 - bins["student"][n, 0]),
+        )
+    )
+    assert answer.nearness["student"] == pytest.approx(both / 500, abs=1e-5)
+    assert set(answer.nearness) == {"student", "baseline"}
 
 
 def test_rows_of_the_confusion_add_up_and_hold_the_accuracies(revived: Given) -> None:
@@ -82,6 +98,11 @@ def test_rows_of_the_confusion_add_up_and_hold_the_accuracies(revived: Given) ->
     taken = said(moment, "teacher")[threes].argmax(1) == 8
     assert answer.confusion["teacher"][3, 8] == pytest.approx(float(taken.float().mean()), abs=1e-6)
     assert sum(answer.counts) == 500
+    pairs = [
+        Counter(zip(moment.data.test.truth.tolist(), said(moment, role).argmax(1).tolist(), strict=True))
+        for role in ("teacher", "student")
+    ]
+    assert answer.nearness["student"] == pytest.approx((pairs[0] & pairs[1]).total() / 500, abs=1e-6)
 
 
 def test_soft_labels_are_those_of_the_picture_at_each_temperature(revived: Given) -> None:
@@ -149,8 +170,27 @@ def test_what_cannot_be_asked_is_refused_in_a_sentence(probe: Probe, words: str,
         probe.ask(revived("pictures", "kd"))
 
 
-def test_two_classes_have_no_dark_knowledge(revived: Given) -> None:
+def test_of_two_classes_the_likeness_is_what_both_give_to_the_same_class(tmp_path: Path) -> None:
+    recipe = Recipe.from_json(
+        {
+            "data": {"is": "toy2d", "figure": "spirals", "size": 150}, "teacher": {"is": "mlp", "width": 8},
+            "student": {"is": "mlp", "width": 4}, "training": {"epochs": 1, "teacher_epochs": 2, "batch": 32},
+        }
+    )  # fmt: skip
+    run, _ = Shelf(tmp_path).create(recipe)
+    for event in train(recipe):
+        run.append(event)
+    moment = revive(run, run.history().snapshots[-1].name)
+    answer = DarkKnowledge().ask(moment)
+    assert answer.similarity["student"].shape == (len(answer.temperatures), 2, 2)
+    place = answer.temperatures.index(4.0)
+    theirs, ours = answer.similarity["teacher"][place], answer.similarity["student"][place]
+    assert answer.likeness["student"][place] == pytest.approx(1 - numpy.abs(theirs - ours)[:, 0].mean(), abs=1e-5)
+    assert answer.nearness["student"] == answer.likeness["student"][place]
+    assert "to the same class" in answer.says
+
+
+def test_one_class_has_no_dark_knowledge(revived: Given) -> None:
     moment = revived("points")
-    two = replace(moment, data=replace(moment.data, classes=2))
-    with pytest.raises(ProbeError, match="2 classes"):
-        DarkKnowledge().ask(two)
+    with pytest.raises(ProbeError, match="one class"):
+        DarkKnowledge().ask(replace(moment, data=replace(moment.data, classes=1)))

@@ -12,9 +12,11 @@ import torch.nn.functional as F
 
 from kdcore.gap import divergence
 from kdcore.probe import Probe, ProbeError
+from kdcore.probes import loss_plane
 from kdcore.probes.concepts import Concepts
 from kdcore.probes.loss_line import LossLine
 from kdcore.probes.loss_plane import LossPlane
+from kdcore.recalled import recalled
 from kdcore.revive import Revived
 
 Given = Callable[..., Revived]
@@ -64,6 +66,29 @@ def test_kl_at_the_end_of_the_line_is_that_of_student_and_teacher(revived: Given
     assert answer.own_loss["validation"][1] == pytest.approx(expected, rel=1e-9)
 
 
+def test_nearness_is_the_probability_on_the_same_classes_whichever_loss_is_walked_along(revived: Given) -> None:
+    moment = revived("points")
+    theirs = logits(moment, "teacher").double().softmax(dim=1)
+    expected = {
+        role: float(torch.minimum(theirs, logits(moment, role).double().softmax(dim=1)).sum(dim=1).mean())
+        for role in ("student", "baseline")
+    }
+    for loss in ("cross_entropy", "kl"):
+        line = LossLine(loss=loss, points=5, inputs=5000).ask(moment)
+        assert line.nearness == pytest.approx(expected)
+        assert LossPlane(loss=loss, grid=3, inputs=5000).ask(moment).nearness == pytest.approx(expected)
+
+
+def test_the_teachers_own_loss_stands_beside_the_line(revived: Given) -> None:
+    moment = revived("points")
+    line = LossLine(points=5, inputs=5000).ask(moment)
+    loss, right = line.teacher["validation"]
+    assert loss == pytest.approx(own_loss(moment, "teacher"))
+    said = logits(moment, "teacher").argmax(dim=1) == moment.data.validation.truth
+    assert right == pytest.approx(float(said.double().mean()))
+    assert LossLine(loss="kl", points=5).ask(moment).teacher["validation"][0] == 0.0
+
+
 def test_the_middle_of_each_plane_is_the_network_and_asking_changes_no_weight(revived: Given) -> None:
     moment = revived("pictures", "kd")
     before = {name: value.clone() for name, value in moment.networks["student"].state_dict().items()}
@@ -76,6 +101,26 @@ def test_the_middle_of_each_plane_is_the_network_and_asking_changes_no_weight(re
     assert all(torch.equal(after[name], value) for name, value in before.items())
     again = LossPlane(batch_norm="re-estimated", **SMALL).ask(moment)
     assert again.loss["student"][1, 1] != again.own["student"]
+
+
+def test_a_second_moment_finds_what_stays_and_says_the_same(revived: Given, monkeypatch: pytest.MonkeyPatch) -> None:
+    before, moment = revived("pictures", "kd", last=-2), revived("pictures", "kd")
+    anew = LossPlane(**SMALL).ask(moment)
+    recalled.forget()
+    LossPlane(**SMALL).ask(before)
+    walked: list[object] = []
+    around = loss_plane._around
+    monkeypatch.setattr(loss_plane, "_around", lambda *given, **more: (walked.append(1), around(*given, **more))[1])
+    assert LossPlane(**SMALL).ask(moment).to_bytes() == anew.to_bytes()
+    assert len(walked) == 1, "only the student has moved"
+
+
+def test_two_networks_are_told_apart_only_where_the_walks_tell_them_apart() -> None:
+    noisy = numpy.array([0.1, 0.9, 0.2, 0.8])
+    assert "too near to say" in loss_plane._sentence({"student": noisy, "baseline": noisy[::-1]}, 0.4, "loss")
+    flatter = loss_plane._sentence({"student": noisy, "baseline": noisy + 0.5}, 0.4, "loss")
+    assert flatter.endswith("the student stands in the flatter place.")
+    assert "0.50 ± 0.20 nats around the student" in flatter
 
 
 def test_without_a_student_alone_there_is_a_plane_and_no_line(revived: Given) -> None:

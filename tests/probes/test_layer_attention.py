@@ -73,6 +73,26 @@ def test_the_similarity_beside_it_is_that_of_the_cka_probe(moment: Revived) -> N
     assert answer.measure == "RBF CKA"
 
 
+def test_nearness_is_the_similarity_of_what_teaches_each_other_of_both_students(moment: Revived) -> None:
+    answer = LayerAssignment(inputs=24).ask(moment)
+    alone = Cka(inputs=24).ask(moment).panels["Student alone × teacher"]
+    numpy.testing.assert_allclose(answer.similarity_alone, alone, atol=1e-5)
+    share = answer.mean.astype(float) / answer.mean.sum()
+    for part, alike in (("student", answer.similarity), ("baseline", answer.similarity_alone)):
+        expected = sum(float(a * b) for a, b in zip(share.flatten(), alike.flatten(), strict=True))
+        assert answer.nearness[part] == pytest.approx(min(1.0, max(0.0, expected)), abs=1e-5)
+        assert f"{expected:.2f}".replace("-", "−") in answer.says
+    assert answer.nearness_of.startswith("linear CKA of the layers that teach each other")
+
+
+def test_a_student_alone_with_other_layers_is_left_out(moment: Revived) -> None:
+    other = dataclasses.replace(moment, networks={**moment.networks, "baseline": moment.networks["teacher"]})
+    answer = LayerAssignment(inputs=24).ask(other)
+    assert answer.similarity_alone.size == 0
+    assert set(answer.nearness) == {"student"}
+    assert "student alone" not in answer.says
+
+
 def test_the_strongest_pairs_are_one_for_each_layer_that_attends(moment: Revived) -> None:
     answer = LayerAssignment().ask(moment)
     if answer.attends == "student":

@@ -5,9 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
+from kdcore.answer import answer_from_bytes
+from kdcore.answers.bars import Bars
 from kdcore.catalog import SCHEMES
 from kdcore.engine import run
-from kdcore.events import Event, Finished, Snapshot, Started
+from kdcore.events import Event, Finished, Shown, Snapshot, Started
 from kdcore.history import History, fold
 from kdcore.objective import Objective
 from kdcore.recipe import Recipe
@@ -75,6 +77,13 @@ def test_every_role_changes_in_some_phase(finished: tuple[str, list[Event]]) -> 
     started = events[0]
     assert isinstance(started, Started)
     assert learners == set(started.roles)
+
+
+def test_every_scheme_but_the_plainest_has_a_picture_of_its_own(finished: tuple[str, list[Event]]) -> None:
+    key, events = finished
+    pictures = [answer_from_bytes(event.content) for event in events if isinstance(event, Shown)]
+    assert bool(pictures) == (key != "offline")
+    assert all(picture.says.endswith(".") for picture in pictures)
 
 
 def test_any_role_comes_back_as_it_was(finished: tuple[str, list[Event]]) -> None:
@@ -146,6 +155,18 @@ def test_the_deepest_exit_gets_no_gradient_from_what_it_teaches() -> None:
     assert all(parameter.grad is None for parameter in network.base.head.parameters())
     assert all(parameter.grad is None for parameter in network.base.stages[-1].parameters())
     assert any(parameter.grad is not None for parameter in network.base.stages[0].parameters())
+
+
+def test_exits_are_shown_with_what_each_knows() -> None:
+    events = list(run(recipe("byot")))
+    assert isinstance(events[-1], Finished), events[-1]
+    last = [answer_from_bytes(event.content) for event in events if isinstance(event, Shown)][-1]
+    assert isinstance(last, Bars)
+    assert last.categories == ["exit 1", "deepest exit"]
+    right, alike = last.series.values()
+    assert right[-1] == pytest.approx(events[-1].results["student"]["validation_accuracy"], abs=1e-6)
+    assert alike[-1] == 1.0
+    assert last.reference == pytest.approx(events[-1].results["baseline"]["validation_accuracy"], abs=1e-6)
 
 
 def test_exits_are_dropped_once_training_is_over() -> None:

@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from kdcore.answer import answer_from_bytes
 from kdcore.engine import run
-from kdcore.events import Event, Failed, Finished, PhaseStarted, Snapshot, Step
+from kdcore.events import Event, Failed, Finished, PhaseStarted, Shown, Snapshot, Step
 from kdcore.recipe import Recipe
 
 
@@ -117,3 +118,17 @@ def test_where_no_term_reaches_the_classifier_s_layer_the_embedding_is_taught() 
 
     assert terms([[1, 1]]) == {"fitnet.fitnet"}
     assert terms([[0, 0]]) == {"fitnet.fitnet", "embedding"}
+
+
+def test_features_know_the_classes_before_the_classifier_does(events: list[Event]) -> None:
+    found = [(event.phase, answer_from_bytes(event.content)) for event in events if isinstance(event, Shown)]
+    names = {event.phase: event.name for event in events if isinstance(event, PhaseStarted)}
+    backbone = [answer for phase, answer in found if names[phase] == "backbone"]
+    features, answers = (values[0] for values in backbone[-1].series.values())
+    assert features > answers + 0.2, "its classifier has not begun to learn"
+    last = found[-1][1]
+    results = events[-1].results  # type: ignore[attr-defined]
+    assert last.categories == ["student", "mix"]
+    right = [results[role]["validation_accuracy"] for role in ("student", "mix")]
+    assert last.series["its classifier"].tolist() == pytest.approx(right, abs=1e-6)
+    assert last.reference == pytest.approx(results["teacher"]["validation_accuracy"], abs=1e-6)

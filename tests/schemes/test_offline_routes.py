@@ -6,9 +6,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from kdcore.answer import answer_from_bytes
+from kdcore.answers.bars import Bars
 from kdcore.blending import cutmix, mixup
 from kdcore.engine import run
-from kdcore.events import Event, Failed, Finished, PhaseStarted, Snapshot, Step
+from kdcore.events import Event, Failed, Finished, Gradients, Note, PhaseStarted, Shown, Snapshot, Step
 from kdcore.gated import Gated
 from kdcore.recipe import Recipe
 from kdcore.route import Route, farthest
@@ -198,3 +200,42 @@ def test_an_assistant_larger_than_its_teacher_is_refused_at_the_door(key: str) -
     last = list(run(recipe(key, assistants=1, teacher=small, student=large)))[-1]
     assert isinstance(last, Failed)
     assert "would be larger than the teacher" in last.reason
+
+
+def shown(events: list[Event]) -> list[Bars]:
+    found = [answer_from_bytes(event.content) for event in events if isinstance(event, Shown)]
+    assert all(isinstance(one, Bars) for one in found)
+    return found  # type: ignore[return-value]
+
+
+def test_the_chain_is_shown_from_the_largest_down_with_what_each_is_worth() -> None:
+    events = list(run(recipe("takd", assistants=1)))
+    assert isinstance(events[-1], Finished), events[-1]
+    last, right = shown(events)[-1], {role: one["validation_accuracy"] for role, one in events[-1].results.items()}
+    assert [name.partition(":")[0] for name in last.categories] == [
+        "teacher", "assistant 1", "student", "straight from the teacher"
+    ]  # fmt: skip
+    roles = ["teacher", "assistant 1", "student", "direct"]
+    assert last.series["by now"].tolist() == pytest.approx([right[role] for role in roles], abs=1e-6)
+    assert last.reference == pytest.approx(right["baseline"], abs=1e-6)
+    first = shown(events)[0]
+    assert [name.partition(":")[0] for name in first.categories] == ["teacher", "straight from the teacher"]
+
+
+def test_who_hears_the_teacher_to_the_end_is_shown_beside_who_does_not() -> None:
+    events = list(run(recipe("eskd", until=0.5)))
+    assert isinstance(events[-1], Finished), events[-1]
+    last, right = shown(events)[-1], {role: one["validation_accuracy"] for role, one in events[-1].results.items()}
+    assert last.categories == ["to the end", "student"]
+    assert last.series["is right"].tolist() == pytest.approx([right["to the end"], right["student"]], abs=1e-6)
+    assert last.reference == pytest.approx(right["teacher"], abs=1e-6)
+    assert all(((values >= 0) & (values <= 1)).all() for values in last.series.values())
+
+
+@pytest.mark.parametrize(("key", "settings"), [("dgkd", {"heard": 0.1}), ("eskd", {"until": 0.0})])
+def test_a_teacher_that_is_silent_at_first_is_not_called_broken(key: str, settings: dict[str, float]) -> None:
+    events = list(run(recipe(key, **settings)))
+    assert isinstance(events[-1], Finished), events[-1]
+    first = [event for event in events if isinstance(event, Gradients) and event.step == 1]
+    assert any(0.0 in event.lengths.values() for event in first), "one is silent in the first step"
+    assert [event.text for event in events if isinstance(event, Note) and "teaches nothing" in event.text] == []

@@ -13,6 +13,7 @@ from kdcore.events import Event, Finished, Shown, Snapshot, Step
 from kdcore.recipe import Recipe
 from kdcore.scheme import Moment, Phase
 from kdcore.schemes.cs_kd import Groups
+from kdcore.schemes.ddgsd import means_apart
 from kdcore.schemes.mean_teacher import MeanTeacher, average
 from kdcore.schemes.ps_kd import towards
 from kdcore.stage import Losses, Stage, set_stage
@@ -138,6 +139,14 @@ class TestClassWise:
 
 
 class TestTwoViews:
+    def test_the_distance_of_the_means_is_the_golden_and_not_that_of_means_over_everything(self) -> None:
+        def wave(a: float, b: float) -> torch.Tensor:
+            return torch.sin(a * torch.arange(32, dtype=torch.float64) + b).view(4, 8)
+
+        one, other = wave(0.61, 0.3), wave(0.83, 0.7)
+        assert float(means_apart(one, other)) == pytest.approx(4.22939675, rel=1e-7)
+        assert float((one.mean() - other.mean()).square()) == pytest.approx(0.0009956062254, rel=1e-7)
+
     def test_views_differ_and_teach_one_another(self) -> None:
         _, phase, running = staged(recipe("ddgsd"))
         found = terms(phase, now(running))

@@ -9,9 +9,10 @@ from app.views.scrubber import question, scrubber
 
 
 def draw(place: Place) -> None:
-    bins = place.columns[1].selectbox(
-        "Bins", (15, 10, 20, 5), format_func="{} bins".format, key="gap.bins", label_visibility="collapsed"
-    )
+    bins = place.columns[0].selectbox(
+        "Bins of confidence", (15, 10, 20, 5), key="bins", bind="query-params",
+        help="The calibration error depends on how many there are, and so do the diagrams.",
+    )  # fmt: skip
     scrubber(question(place.run, "calibration", bins=int(bins)), place.phase, key="film-calibration", going=place.going)
     st.caption(
         "Bars above the dashed line: more often right than sure; below: surer than right. The thin line is the same "

@@ -15,11 +15,14 @@ from app.charts import concept_counts, concepts
 from app.charts.panels import NAMES
 from app.section import Place, Section
 from app.theme import percent
-from app.views.moment import csv_button
+from app.views import chosen as choices
+from app.views.moment import csv_button, epoch_choice
+from app.views.nearness import draw_strip
+from app.views.run_head import recipe_of
 from app.views.scrubber import LATER, PATIENCE, SOON, Question, question, thinned
 from app.views.still import still
 from kdcore.answers.concepts import Concepts
-from kdcore.concept_learning import Learning, learning
+from kdcore.concept_learning import Learning, learning, shared
 from kdcore.events import Snapshot
 from kdcore.launch import AskError
 
@@ -30,36 +33,54 @@ Moments = dict[str, list[Snapshot]]
 
 
 def draw(place: Place) -> None:
+    recipe = recipe_of(place.run)
+    if recipe is not None and recipe.data.key != "shapes":
+        st.info(
+            "Concepts on the object can only be told from others where it is known which pixels belong to it: on the "
+            f"data set shapes, whose pictures are drawn here; this run has {recipe.data.key}.",
+            icon=":material/info:",
+        )
+        return
     wanted = _moments(place)
-    epochs = {snapshot.name: f"{snapshot.epoch:g}" for snapshot in wanted["student"]}
-    names = list(epochs)
-    chosen = names[-1]
-    if len(names) > 1:
-        chosen = place.columns[0].select_slider(
-            "Epoch", names, value=names[-1], format_func=epochs.__getitem__,
-            key=f"gap.concepts.epoch.{place.run.id}.{len(names)}",
-            help="Of student and student alone. The teacher is as it was at the end of its training.",
-        )  # fmt: skip
+    chosen = epoch_choice(
+        place.run, place.phase(), into=place.columns[0], most=MOST,
+        about="Of student and student alone. The teacher is as it was at the end of its training.",
+    )  # fmt: skip
     count = place.columns[1].selectbox(
-        "Counted on", (8, 4, 16, 32), format_func="{} pictures".format, key="gap.concepts.count",
+        "Counted on so many pictures", (8, 4, 16, 32), key="counted", bind="query-params",
         help="Validation pictures. Time goes up with them: a moment of the student costs about a second for eight.",
     )  # fmt: skip
-    picture = place.columns[2].number_input(
-        "Picture", 0, int(count) - 1, 0, key=f"gap.concepts.picture.{count}", help="One of those, shown below."
-    )
+    picture = _picture(place, int(count))
     asked = {part: question(place.run, "concepts", of=part, pictures=int(count)) for part in wanted}
     missing = _missing(asked, wanted)
     stuck = state.kept("gap.concepts.refused") == asked["student"]
-    every = SOON if missing and not stuck else LATER if place.going else None
+    stopped = state.kept("gap.concepts.stopped") == asked["student"]
+    busy = bool(missing) and not stuck and not stopped
+    every = SOON if busy else LATER if place.going else None
     st.fragment(_counting, run_every=every)(
-        place, asked, chosen=str(chosen), picture=int(picture), watched=bool(missing) and not stuck
-    )
+        place, asked, chosen=chosen, picture=picture, watched=busy, stopped=stopped
+    )  # fmt: skip
     st.caption(
         "Each cell gets as much noise as it bears without the network's last features changing more than allowed. "
         "Orange: it bears less than the background does on average, so the network still holds on to it; 0.2 nats less "
         "make it a concept. Thin line: the object. Approximations: few pictures, 16 × 16 cells that share their noise "
         "over the colours, 100 steps with 4 draws each, at most 7 moments of training (Cheng et al. 2020)."
     )
+
+
+def _picture(place: Place, count: int) -> int:
+    """Which validation picture is shown: the one that is chosen for all panels, where it is among those counted on."""
+    there = int(place.history.started.data.get("validation", count)) if place.history.started else count
+    number = choices.number("picture", "validation pictures", there)
+    key = state.choice_key("picture", f"concepts.{count}")
+    shown = place.columns[2].number_input(
+        "Picture", 0, min(count, there) - 1, number if number is not None and number < count else 0, key=key,
+        on_change=state.take, args=("picture", key), help="One of those, shown below; the same for all panels.",
+    )  # fmt: skip
+    choices.complaint("picture")
+    if number is not None and number >= count:
+        st.caption(f"Validation picture {number} is chosen; concepts are counted on the first {count} only.")
+    return int(shown)
 
 
 def _moments(place: Place) -> Moments:
@@ -75,12 +96,12 @@ def _moments(place: Place) -> Moments:
 
 
 def _counting(
-    place: Place, asked: dict[str, Question], *, chosen: str, picture: int, watched: bool
+    place: Place, asked: dict[str, Question], *, chosen: str, picture: int, watched: bool, stopped: bool
 ) -> None:  # fmt: skip
     wanted = _moments(place)
     refused = ""
     until = time.monotonic() + PATIENCE
-    for part, snapshot in _order(_missing(asked, wanted), wanted):
+    for part, snapshot in _order([] if stopped else _missing(asked, wanted), wanted):
         try:
             _answer(asked[part], snapshot.name)
             _KNOWN.add((asked[part], snapshot.name))
@@ -98,9 +119,25 @@ def _counting(
         for part, snapshots in wanted.items()
     }
     if any(there.values()):
+        if not refused:
+            _progress(asked["student"], sum(map(len, wanted.values())), len(missing), stopped=stopped)
         _draw(place, wanted, there, chosen=chosen, picture=picture, left=len(missing))
     if watched and (refused or not missing):
         st.rerun()  # once: the next script run sees nothing missing and sets no quick timer
+
+
+def _progress(asked: Question, total: int, left: int, *, stopped: bool) -> None:
+    """How far the counting is, and a button that ends it or takes it up again; nothing once all is there."""
+    if not left:
+        return
+    bar, button = st.columns([0.75, 0.25], vertical_alignment="center")
+    bar.progress((total - left) / total, f"{'Stopped' if stopped else 'Counting'}: {total - left} of {total} moments.")
+    if button.button(
+        f"Count the other {left}" if stopped else "Stop counting", key="gap.concepts.stop",
+        icon=":material/play_arrow:" if stopped else ":material/stop:", on_click=state.keep,
+        args=("gap.concepts.stopped", None if stopped else asked),
+    ):  # fmt: skip
+        st.rerun()
 
 
 def _draw(
@@ -112,20 +149,23 @@ def _draw(
         for part, answers in there.items() if answers
     }  # fmt: skip
     st.markdown("**What each network has kept of a picture, and how many concepts that makes**")
+    draw_strip(
+        {part: shared(shown["teacher"], one) for part, one in shown.items() if part != "teacher"}
+        if "teacher" in shown else {},
+        "cells that are a concept for both, of those that are one for either",
+    )  # fmt: skip
     maps, curves = st.columns([0.58, 0.42])
     figure = concepts.beside(
         shown, picture=min(picture, *(len(one.numbers) - 1 for one in shown.values())), dark=state.dark()
     )
     with maps:
         still(figure, about=f"{place.run.id} {epoch:g} concepts", key="gap.concepts.maps")
-    if left:
-        total = sum(len(snapshots) for snapshots in wanted.values())
-        curves.progress((total - left) / total, f"Counting: {total - left} of {total} moments. Leaving ends it.")
-        return
-    learned = {part: learning(answers) for part, answers in there.items()}
+    learned = {part: learning(answers) for part, answers in there.items() if answers}
     with curves:
         figure = concept_counts.draw(learned, dark=state.dark())
         still(figure, about=f"{place.run.id} counts", key="gap.concepts.curves")
+    if left:
+        return
     st.markdown(_sentence(learned))
     st.dataframe(_table(learned), hide_index=True, width="stretch", column_config=_COLUMNS)
     csv_button(

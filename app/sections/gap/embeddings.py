@@ -26,7 +26,7 @@ SHOWN = 24
 def draw(place: Place) -> None:
     ways = {"pca": "PCA", "tsne": "t-SNE"}
     way = place.columns[0].selectbox(
-        "Laid out by", list(ways), format_func=ways.__getitem__, key="gap.way",
+        "Laid out by", list(ways), format_func=ways.__getitem__, key="way", bind="query-params",
         help="PCA: the plane in which the features differ most. t-SNE keeps neighbours together; distances say little.",
     )  # fmt: skip
     label = class_choice(place.history, into=place.columns[1])

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from functools import partial
 
+import plotly.graph_objects as go
 import streamlit as st
 
 from app import state
 from app.section import Place, Section
 from app.views.gradients import gradients, table
+from app.views.still import still
 from kdcore.history import History
 
 
@@ -25,13 +27,22 @@ def _charts(place: Place) -> None:
             icon=":material/info:",
         )
         return
-    gradients(place.run, phase, state.history_of(place.run), key="gap.gradients")
+    gradients(place.run, phase, state.history_of(place.run), key="gap.gradients", drawn=_whole)
+    st.caption(
+        "A gradient says how hard a loss pulls at a network, not how far it has come: who is nearer to the teacher is "
+        "seen under Fidelity."
+    )
     for learner in [one for one, terms in phase.gradients.items() if terms]:
         st.download_button(
             f"CSV of {learner}", data=partial(table, phase, learner), mime="text/csv",
             file_name=f"kdlab-gradients-{place.run.id}-{learner}.csv", key=f"gap.gradients.csv.{learner}",
             on_click="ignore", icon=":material/download:", type="tertiary",
         )  # fmt: skip
+
+
+def _whole(figure: go.Figure, about: str, says: str, key: str) -> None:
+    """With its PNG and SVG, as every picture of this page."""
+    still(figure, about=about, key=key)
 
 
 def measured(history: History) -> bool:

@@ -22,13 +22,16 @@ NORMS = {
 
 def draw(place: Place) -> None:
     shape = place.columns[0].selectbox(
-        "Walk along", list(SHAPES), format_func=SHAPES.__getitem__, key="gap.landscape.shape",
+        "Walk along", list(SHAPES), format_func=SHAPES.__getitem__, key="walk", bind="query-params",
         help="In weight space, where a network is one point.",
     )  # fmt: skip
-    loss = place.columns[1].selectbox("Loss", list(LOSSES), format_func=LOSSES.__getitem__, key="gap.landscape.loss")
+    loss = place.columns[1].selectbox(
+        "Loss", list(LOSSES), format_func=LOSSES.__getitem__, key="loss", bind="query-params"
+    )
     norms = NORMS[shape]
     norm = place.columns[2].selectbox(
-        "Batch-norm statistics", list(norms), format_func=norms.__getitem__, key=f"gap.landscape.norm.{shape}",
+        "Batch-norm statistics", list(norms), format_func=norms.__getitem__, key=f"norm_{shape}",
+        bind="query-params",
         help="Means and variances that batch norms have learned fit the weights they were learned with. Moved weights "
         "can keep them, as Li et al. do, or have them estimated again from training inputs. A network without batch "
         "norm gives the same with either.",
@@ -43,8 +46,9 @@ def _line(place: Place, loss: str, norm: str) -> None:
         "Student and student alone begin from the same weights, unless the method gives the student others. Left and "
         "right of the dashed lines the walk goes on a quarter further. A hill between the two: the teacher led the "
         "student into another valley. Validation inputs have their true labels, training inputs those that were seen "
-        "in training, wrong ones too. Diamonds: the networks with their own batch-norm statistics. The student alone "
-        "stays as it was at the end of its training."
+        "in training, wrong ones too. Diamonds: the networks with their own batch-norm statistics. Dotted: the "
+        "teacher, who is of another build and stands on no such line. The student alone stays as it was at the end of "
+        "its training."
     )
 
 
@@ -55,7 +59,10 @@ def _plane(place: Place, loss: str, norm: str) -> None:
         return
     st.markdown(f"**{answer.title}**  \n{answer.says}")
     about = f"{place.run.id} {snapshot} plane"
-    still(loss_plane.draw(answer, dark=state.dark()), about=about, key="gap.landscape.plane")
+    still(
+        loss_plane.draw(answer, dark=state.dark()), about=about, key="gap.landscape.plane", near=answer.nearness,
+        near_of=answer.nearness_of,
+    )  # fmt: skip
     st.caption(
         f"Measured on {answer.count:,} validation {answer.inputs}; {answer.statistics}. The dot is the network itself. "
         "A step of 1 moves every filter by its own length in a random direction; biases and batch norms stay put. "

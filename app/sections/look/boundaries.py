@@ -7,8 +7,10 @@ from typing import Any
 
 import streamlit as st
 
+from app import state
 from app.section import Place, Section
-from app.views.inside import layer_choice, points
+from app.views import chosen as choices
+from app.views.inside import layer_choice, points, taught
 from app.views.scrubber import question, scrubber
 from kdcore.history import History
 
@@ -16,6 +18,8 @@ SHADES = {"decisions": "Decisions", "signs": "Signs like the teacher's"}
 WAYS = {"horizontal": "From left to right", "vertical": "From bottom to top", "diagonal": "From corner to corner"}
 SINCE = {"first": "Since the first snapshot", "before": "Since the snapshot before"}
 ALONE = "The student alone is drawn as it was at the end of its training."
+CONNECTED = ("ab", "ofd")
+"""Methods that learn which of the student's neurons stand for which of the teacher's."""
 
 
 def draw(place: Place) -> None:
@@ -59,8 +63,9 @@ def _line(place: Place) -> None:
     scrubber(question(place.run, "line_regions", **asked), place.phase, key="film-line", going=place.going)
     st.caption(
         "Walking along the line, a network is linear until one of its neurons switches: the number of pieces says how "
-        "finely it bends there. Bars: how many neurons, of all layers, switch in that part of the line. A student that "
-        "has taken over the teacher's boundaries changes its mind where the teacher does. At least: larger networks "
+        "finely it bends there. The band above the curves has the colour of the class that the network names. Bars: "
+        "how many neurons, of all layers, switch in that part of the line. A student that has taken over the teacher's "
+        "boundaries changes its mind where the teacher does. At least: larger networks "
         f"have more switches than can be told apart in a few seconds. {ALONE}"
     )
 
@@ -72,7 +77,7 @@ def _signs(place: Place) -> None:
         "A student that has taken over the teacher's boundaries has the same neurons on and off. Above for each layer, "
         "below for each neuron, the most alike first. The grey line is what a neuron would reach that never switches. "
         "Partners are chosen on one half of the inputs and counted on the other; above, what a connector gives is "
-        f"counted on all. {ALONE.replace('drawn', 'counted')}"
+        f"counted on all. {ALONE.replace('drawn', 'counted')}{_of_connector(place)}"
     )
 
 
@@ -96,26 +101,42 @@ def _distance(place: Place) -> None:
     st.caption(
         "For each neuron of the teacher and each input: how far the other network's neuron is from switching, counted "
         "towards the teacher's side. Left of the boundary it is switched otherwise. AB pays for everything left of its "
-        f"margin and leaves the rest alone. Of the teacher its own distance is drawn. {ALONE}"
+        f"margin and leaves the rest alone. Of the teacher its own distance is drawn. {ALONE}{_of_connector(place)}"
     )
 
 
+def _of_connector(place: Place) -> str:
+    """Where the student can be seen through a connector for signs, if that is in another phase."""
+    number = place.phase().number
+    for phase in taught(place.history):
+        names = [part.get("name", "") for lesson in phase.lessons for part in lesson.get("parts", [])]
+        if phase.number != number and any(name.rstrip("0123456789") in CONNECTED for name in names):
+            return f" Through a connector for signs the student is seen under Phase, “{phase.title}”."
+    return ""
+
+
 def _pictures(history: History, into: Sequence[Any]) -> list[int]:
-    """Which validation pictures, as many as there are places; -1 for one of another class each."""
+    """Which validation pictures, as many as there are places; -1 for one of another class each.
+
+    The first is the picture of all panels, "picture" in the address; the others are "second" and "third" there.
+    """
     there = int(history.started.data.get("validation", 0)) if history.started else 0
     found = []
-    for number, where in enumerate(into, start=1):
-        chosen = where.number_input(
-            f"Picture {number}",
-            0,
-            max(0, there - 1),
-            None,
-            placeholder="automatic",
-            key=f"boundaries.picture.{number}.{len(into)}.{there}",
+    for number, (where, name) in enumerate(zip(into, ("picture", "second", "third"), strict=False), start=1):
+        picked = choices.number(name, "validation pictures", there)
+        key = state.choice_key(name, f"boundaries.{there}")
+        where.number_input(
+            f"Picture {number}", 0, max(0, there - 1), picked, placeholder="automatic", key=key,
+            on_change=state.take, args=(name, key, _said_of_number),
             help=f"One of {there:,} validation pictures, counted from 0. Automatic: one of each class.",
-        )
-        found.append(-1 if chosen is None else int(chosen))
+        )  # fmt: skip
+        choices.complaint(name)
+        found.append(-1 if picked is None else picked)
     return found
+
+
+def _said_of_number(value: int | None) -> str:
+    return "" if value is None else str(int(value))
 
 
 PLANE, LINE, SIGNS, FLIPS, DISTANCE = (

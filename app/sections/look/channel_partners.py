@@ -5,7 +5,8 @@ from __future__ import annotations
 import streamlit as st
 
 from app.section import Place, Section
-from app.views.inside import flat, layer_choice, layers_of, picture_choice, pictures, points
+from app.views.inside import flat, layer_choice, layers_of, pictures, points
+from app.views.picture_gallery import gallery_choice
 from app.views.scrubber import question, scrubber
 from kdcore.answer import Answer
 from kdcore.answers.channel_partners import ChannelPartners
@@ -15,7 +16,7 @@ def draw(place: Place) -> None:
     student, teacher = layer_choice(place.history, place.phase(), into=place.columns[1:], key="partners")
     picture = 0
     if not points(place.history):
-        picture = picture_choice(place.history, into=place.columns[0], without=_flat(place, (student, teacher)))
+        picture = gallery_choice(place, into=place.columns[0], without=_flat(place, (student, teacher)))
     asked = question(
         place.run, "channel_partners", picture=picture, student_layer=student, teacher_layer=teacher
     )  # fmt: skip

@@ -7,6 +7,7 @@ import streamlit as st
 from app.section import Place, Section
 from app.views.inside import layer_choice, picture_choice, pictures, points, said_of_picture
 from app.views.own_picture import own_choice
+from app.views.picture_gallery import open_gallery
 from app.views.scrubber import question, scrubber
 
 
@@ -18,8 +19,9 @@ def draw(place: Place) -> None:
             icon=":material/info:",
         )
         return
-    first, second = place.columns[0].columns(2, vertical_alignment="bottom")
-    own = own_choice(place.run, place.history, place.phase().snapshots[-1].name, into=second)
+    first, second, third = place.columns[0].columns([1.3, 1.0, 1.1], vertical_alignment="bottom")
+    own = own_choice(place.run, place.history, place.phase().snapshots[-1].name, into=third)
+    open_gallery(place, into=second)
     picture = picture_choice(place.history, into=first)
     student, teacher = layer_choice(place.history, place.phase(), into=place.columns[1:], key="maps")
     asked = question(place.run, "feature_maps", picture=picture, own=own, student_layer=student, teacher_layer=teacher)

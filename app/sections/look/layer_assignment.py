@@ -9,8 +9,9 @@ import streamlit as st
 from app import state
 from app.section import Place, Section
 from app.views.chosen import epoch, nearest
-from app.views.inside import picture_choice
+from app.views.inside import picture_choice, points
 from app.views.moment import answered
+from app.views.picture_gallery import gallery_choice
 from app.views.pinned import METHODS, pin
 from app.views.run_head import recipe_of
 from app.views.scrubber import question, scrubber, thinned
@@ -42,13 +43,18 @@ def draw(place: Place) -> None:
         "Orange is more than an even share, blue less. Entropy says how undecided a layer is: its share of the largest "
         "possible (all layers alike) stands in the bar, its whisker is the standard deviation over pictures. The "
         "correlation ranks within each attending layer. Frames and rings are the same in all matrices, so that one "
-        "sees whether attention picked what is alike, or merely what is as deep."
+        "sees whether attention picked what is alike, or merely what is as deep. The student alone was taught by "
+        "nobody: it shows how alike the same layers are anyway, at the end of its training."
     )
 
 
 def _settings(place: Place) -> dict[str, Any]:
     """What the probe is asked, by the controls in the head."""
-    found: dict[str, Any] = {"picture": picture_choice(place.history, into=place.columns[0])}
+    found: dict[str, Any] = {
+        "picture": picture_choice(place.history, into=place.columns[0])
+        if points(place.history)
+        else gallery_choice(place, into=place.columns[0])
+    }
     kernel = place.columns[1].selectbox("Similarity beside it", list(KERNELS), key="look.assignment.kernel")
     found["kernel"] = KERNELS[kernel or "Linear CKA"]
     recipe, catalog = recipe_of(place.run), state.catalog()

@@ -1,0 +1,113 @@
+"""What was computed of networks and inputs, kept for the next question: over a film the teacher stays as it is."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import fields, is_dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy
+from torch import Tensor
+
+from kdcore.network import Network
+
+if TYPE_CHECKING:
+    from kdcore.revive import Revived
+
+ROOM = 256 * 2**20
+"""Bytes that one process keeps."""
+
+Value = TypeVar("Value")
+Key = tuple[object, ...]
+
+
+class Recalled:
+    """Keeps values under all that they were computed from; what was not asked for the longest time goes first.
+
+    Whoever is given a value changes nothing in it.
+    """
+
+    def __init__(self, room: int = ROOM) -> None:
+        """`room` in bytes; what is larger than half of it is not kept."""
+        self._room, self._held = room, 0
+        self._kept: OrderedDict[Key, tuple[Any, int]] = OrderedDict()
+
+    def __call__(self, key: Key, make: Callable[[], Value]) -> Value:
+        """What is kept under the key, or what `make` gives."""
+        if key in self._kept:
+            self._kept.move_to_end(key)
+            return self._kept[key][0]
+        value = make()
+        size = size_of(value)
+        if size > self._room // 2:
+            return value
+        self._kept[key] = (value, size)
+        self._held += size
+        while self._held > self._room:
+            _, (_, freed) = self._kept.popitem(last=False)
+            self._held -= freed
+        return value
+
+    def __contains__(self, key: Key) -> bool:
+        return key in self._kept
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def forget(self) -> None:
+        """Keeps nothing any more."""
+        self._kept.clear()
+        self._held = 0
+
+
+recalled = Recalled()
+"""Of this process."""
+
+
+def network_key(revived: Revived, view: str) -> Key:
+    """Under what that is kept which a view ("role" or "role:exit") of a run makes of something: its weights, to the
+    last bit, and what else it is.
+    """
+    network = revived.networks[view.partition(":")[0]]
+    return revived.recipe.to_text(), view, str(network.settings()), weights_key(network)
+
+
+def weights_key(network: Network) -> str:
+    """Some letters that change with any weight or buffer, and with the kind of network."""
+    digest = hashlib.blake2b(repr(network).encode(), digest_size=16)
+    for name, value in (*network.named_parameters(), *network.named_buffers()):
+        digest.update(name.encode())
+        _read(digest, value)
+    return digest.hexdigest()
+
+
+def tensors_key(*tensors: Tensor) -> str:
+    """Some letters that change with any number in these tensors, their shapes, kinds or devices."""
+    digest = hashlib.blake2b(digest_size=16)
+    for one in tensors:
+        digest.update(f"{tuple(one.shape)} {one.dtype} {one.device}".encode())
+        _read(digest, one)
+    return digest.hexdigest()
+
+
+def _read(digest: Any, value: Tensor) -> None:
+    whole = value.detach().cpu().contiguous()
+    if whole.numel():
+        digest.update(whole.view(-1).numpy().data.cast("B"))
+
+
+def size_of(value: object) -> int:
+    """Bytes that tensors and arrays in a value hold, about."""
+    if isinstance(value, Tensor):
+        return value.untyped_storage().nbytes()
+    if isinstance(value, numpy.ndarray):
+        return value.nbytes
+    if isinstance(value, Mapping):
+        return sum(size_of(one) for one in value.values())
+    if isinstance(value, list | tuple):
+        return sum(size_of(one) for one in value)
+    if is_dataclass(value) and not isinstance(value, type):
+        return sum(size_of(getattr(value, entry.name)) for entry in fields(value))
+    return 64
