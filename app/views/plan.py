@@ -137,7 +137,7 @@ def draw(found: Preview, *, taken_over: int = 0) -> None:
     ahead = found.phases[taken_over:]
     most = sum(phase["seconds"] for phase in ahead) if taken_over else found.seconds
     st.markdown(
-        f"**{'At most' if taken_over else 'About'} {seconds(most)}**, {len(ahead)} "
+        f"**About {seconds(most)}**, {len(ahead)} "
         f"phase{'' if len(ahead) == 1 else 's'}, {sum(phase['epochs'] for phase in ahead)} epochs",
         help="Measured just now by a few steps of each phase on this machine. " + gloss("epoch"),
     )

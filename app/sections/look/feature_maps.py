@@ -27,10 +27,10 @@ def draw(place: Place) -> None:
     asked = question(place.run, "feature_maps", picture=picture, own=own, student_layer=student, teacher_layer=teacher)
     scrubber(asked, place.phase, key="film-maps", going=place.going, also=said_of_picture)
     st.caption(
-        "Each small square is one channel of a layer looking at the same picture: coloured where it fires. The closer "
-        "the student's row comes to the teacher's, the more it has taken over. What a network looks at is the mean "
-        "over all its channels, squared. Colours keep their meaning over the epochs. The student alone is shown as it "
-        "was at the end of its training."
+        "Each small square is one channel of a layer looking at the same picture: coloured where it fires. Where "
+        "channels go together one by one, the student's row comes to look like the teacher's; else the strip above "
+        "says how near it is. What a network looks at is the mean over all its channels, squared. Colours keep their "
+        "meaning over the epochs. The student alone is shown as it was at the end of its training."
     )
 
 
