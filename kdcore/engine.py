@@ -441,7 +441,7 @@ def rehearse(recipe: Recipe) -> Preview:
                 {
                     "name": phase.name, "title": phase.title, "steps": running.steps, "epochs": running.epochs,
                     "learners": running.learners, "seconds": _timed(stage, running), "lessons": _lessons(phase),
-                    "moving": list(phase.moving),
+                    "moving": list(phase.moving), "trained": running.numbers(),
                     "terms": {turn.learner: running.names(turn)[0] for turn in phase.turns} if running.steps else {},
                 }
             )  # fmt: skip

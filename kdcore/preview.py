@@ -17,7 +17,8 @@ class Preview:
     data: dict[str, Any] = field(default_factory=dict)
     """As in events.Started."""
     phases: list[dict[str, Any]] = field(default_factory=list)
-    """{"name", "title", "steps", "epochs", "seconds": expected, "lessons": as in events.PhaseStarted}."""
+    """{"name", "title", "steps", "epochs", "seconds": expected, "trained": numbers that its optimisers change,
+    "lessons": as in events.PhaseStarted}."""
     seconds: float = 0.0
     """Expected time of the whole run, from a few timed steps."""
     warnings: list[str] = field(default_factory=list)

@@ -99,6 +99,11 @@ class PhaseRun:
         """What the phase trains or remembers beside roles and lessons, by its name."""
         return {**self.phase.keeps, **{name: one for turn in self.phase.turns for name, one in turn.also.items()}}
 
+    def numbers(self) -> int:
+        """How many numbers the phase's optimisers change: those of the learners and of parts that learn beside them."""
+        groups = [group for optimizer in self.optimizers.values() for group in optimizer.param_groups]
+        return sum(one.numel() for one in {id(one): one for group in groups for one in group["params"]}.values())
+
     def _optimizer(self, turn: Turn) -> torch.optim.Optimizer:
         """One for the learner and the learned parts of its lessons; matrices decay, biases and norms do not."""
         parameters = [*self.trained(turn), *(one for lesson in turn.lessons for one in lesson.objective.learned())]

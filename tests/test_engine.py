@@ -259,6 +259,16 @@ def test_a_rehearsal_says_sizes_layers_and_seconds() -> None:
     assert preview.seconds > 0
 
 
+def test_a_plan_says_how_many_numbers_each_phase_trains() -> None:
+    preview = rehearse(small())
+    teacher, alone, taught = (phase["trained"] for phase in preview.phases)
+    assert teacher == preview.roles["teacher"]["parameters"]
+    assert alone == preview.roles["student"]["parameters"] == preview.roles["baseline"]["parameters"]
+    assert taught > alone, "the regressor of the hint learns too"
+    frozen = rehearse(Recipe.from_json({**small().to_json(), "methods": [{"is": "kd"}]}))
+    assert frozen.phases[-1]["trained"] == alone, "soft targets bring nothing that learns"
+
+
 def test_listening_leaves_grad_mode_on() -> None:
     for _ in run(small(training={"epochs": 1, "teacher_epochs": 1})):
         assert torch.is_grad_enabled()

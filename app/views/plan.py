@@ -163,11 +163,18 @@ def draw(found: Preview, *, taken_over: int = 0) -> None:
         [
             {
                 "time": "taken over" if number <= taken_over else seconds(phase["seconds"]),
-                "epochs": phase["epochs"], "phase": f"{number}. {phase['title']}",
+                "epochs": phase["epochs"], "trains": count(phase.get("trained")),
+                "phase": f"{number}. {phase['title']}",
             }
             for number, phase in enumerate(found.phases, 1)
         ],
         hide_index=True, width="stretch", key="plan.phases",
+        column_config={
+            "trains": st.column_config.TextColumn(
+                help="Numbers that the phase's optimisers change: the learners' and those of parts that learn beside "
+                "them (connectors, discriminators). Everything else is frozen."
+            ),
+        },
     )  # fmt: skip
     _data(found.data)
     _matched(found)
