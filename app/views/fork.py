@@ -7,7 +7,7 @@ import streamlit as st
 from app import state
 from app.starting import hand_over, take_up
 from app.views.knobs import plain
-from app.views.run_head import name_of, recipe_of
+from app.views.run_head import recipe_of, short_name_of
 from kdcore.check import Fault, fork_faults
 from kdcore.events import Snapshot
 from kdcore.history import History, PhaseTrace
@@ -125,8 +125,8 @@ def moment_said(parent: Parent) -> str:
         return f"Goes on from run {parent.run} at its moment {parent.snapshot}, which is not here."
     phase, snapshot = found
     return (
-        f"Goes on from run “{plain(name_of(recipe_of(run)))}” at epoch {snapshot.epoch:g} of {phase.epochs} of its "
-        f"phase {phase.number + 1}, “{plain(phase.title)}”."
+        f"Goes on from run “{plain(short_name_of(recipe_of(run)))}” at epoch {snapshot.epoch:g} of {phase.epochs} of "
+        f"its phase {phase.number + 1}, “{plain(phase.title)}”."
     )
 
 

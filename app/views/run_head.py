@@ -44,31 +44,49 @@ def recipe_of(run: Run) -> Recipe | None:
 
 
 def name_of(recipe: Recipe | None) -> str:
-    """A recipe in a few words: "kd on digits (label noise 0.6), plain → mlp", an experiment's by its title."""
-    if recipe is None:
-        return "a run whose recipe is damaged"
+    """A recipe in a few words, told apart from others: "kd on digits, plain → mlp, kd: temperature 8", an experiment's
+    by its title.
+    """
+    rest = "" if recipe is None else particulars(recipe.replace(parent=None))
+    name = short_name_of(recipe)
+    return name if recipe is None or not rest or _experiment(recipe) else f"{name}, {rest}"
+
+
+def _experiment(recipe: Recipe) -> str:
+    """The title of the ready-made experiment that the recipe is, of whichever seed; "" for another."""
     for experiment in EXPERIMENTS:
         if experiment.recipe == recipe.replace(seed=experiment.recipe.seed):
             return experiment.title + (f", seed {recipe.seed}" if recipe.seed else "")
+    return ""
+
+
+def short_name_of(recipe: Recipe | None) -> str:
+    """The same without what sets it apart: "kd on digits (label noise 0.6), plain → mlp"."""
+    if recipe is None:
+        return "a run whose recipe is damaged"
+    if title := _experiment(recipe):
+        return title
     methods = " + ".join(dict.fromkeys(part.method.key for part in recipe.methods if part.weight != 0)) or "no method"
     knobs = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in recipe.data.settings.items())
     data = f"{recipe.data.key} ({knobs})" if knobs else recipe.data.key
     scheme = "" if recipe.scheme.key == "offline" else f", {recipe.scheme.key}"
-    rest = particulars(recipe.replace(parent=None))
-    apart = "".join([f", {rest}" if rest else "", "" if recipe.parent is None else ", fork"])
-    return f"{methods} on {data}{scheme}, {recipe.teacher.key} → {recipe.student.key}{apart}"
+    fork = "" if recipe.parent is None else ", fork"
+    return f"{methods} on {data}{scheme}, {recipe.teacher.key} → {recipe.student.key}{fork}"
 
 
 def run_head(run: Run, now: str, *, more: Callable[[], None]) -> None:
     """Name, state and the ways on from here; `more` draws one more of them."""
     colour, symbol, word = SAID[now]
+    recipe = recipe_of(run)
     ended_badly = now in ("failed", "stopped", "lost")
     name, ways = st.columns([0.46, 0.54] if ended_badly else [0.55, 0.45], vertical_alignment="center")
     recorded = " :gray-badge[:material/inventory_2: recorded, comes with the lab]" if run.recorded else ""
     name.markdown(
-        f"##### {plain(name_of(recipe_of(run)))} &nbsp; :{colour}-badge[{symbol} {word}]{recorded}",
+        f"##### {plain(short_name_of(recipe))} &nbsp; :{colour}-badge[{symbol} {word}]{recorded}",
         help=gloss("student", "teacher", "student alone", "dark knowledge", "hint layer", "temperature", "logit"),
     )
+    if recipe is not None and not _experiment(recipe) and (rest := particulars(recipe.replace(parent=None))):
+        name.caption(plain(rest))
     with ways.container(horizontal=True, horizontal_alignment="right", gap="small"):
         if ended_badly and can_go_on(run):
             st.button(
@@ -80,7 +98,6 @@ def run_head(run: Run, now: str, *, more: Callable[[], None]) -> None:
         if st.button("Look inside", icon=":material/biotech:", key="watch.look", help=LOOK):
             state.go("look", run=run.id)
         if st.button("Settings", icon=":material/tune:", key="watch.settings", help=SETTINGS):
-            recipe = recipe_of(run)
             if recipe is None:
                 st.error("This run's recipe is damaged; there are no settings to open.")
             else:
