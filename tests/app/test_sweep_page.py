@@ -196,7 +196,8 @@ def test_tries_stand_in_pictures_and_a_table(board: Sweeps, shelf: Shelf) -> Non
     table = test.dataframe[-1].value.set_index("try")
     assert list(table.index[:3]) == ["as it stands", "2", "1"]
     assert dict(table["state"]) == {
-        "as it stands": "✓ finished", "2": "✓ finished", "1": "✓ finished", "3": "✂ stopped early", "4": "✗ refused", "5": "✗ failed",
+        "as it stands": "✓ finished", "2": "✓ finished", "1": "✓ finished", "3": "✂ stopped early",
+        "4": "✗ refused", "5": "✗ failed",
     }  # fmt: skip
     assert "2 finished, 1 stopped early, 1 refused, 1 failed" in words(test)
     assert "**91.0 %** (try 2); the recipe as it stands 85.0 %" in words(test)
