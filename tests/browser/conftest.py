@@ -123,6 +123,17 @@ def chromium() -> Iterator[object]:
         browser.close()
 
 
+@pytest.fixture(scope="module")
+def visitor(chromium) -> Iterator[Visitor]:  # type: ignore[no-untyped-def]
+    """One tab for all tests of a module, for those that start many runs one after the other."""
+    page = chromium.new_page(viewport={"width": 1366, "height": 768})
+    page.set_default_timeout(120_000)
+    found = Visitor(page)
+    page.on("pageerror", lambda error: found.faults.append(str(error)))
+    yield found
+    page.close()
+
+
 @pytest.fixture
 def visit(chromium) -> Iterator[Callable[..., Visitor]]:  # type: ignore[no-untyped-def]
     """Opens an address in a browser of its own; at the end of the test no script error may have happened in any."""

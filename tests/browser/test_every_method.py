@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator
 from urllib.parse import quote
 
 import pytest
@@ -25,17 +24,6 @@ BOTH = [(key, data) for key in sorted(METHODS) for data in DATA]
 TAKEN = BOTH if os.environ.get("KDLAB_EVERY") else BOTH[::5]
 ERRORS = '[data-testid="stException"], [data-testid="stAlertContentError"]'
 LEGEND = "#kdlab-live-legend button"
-
-
-@pytest.fixture(scope="module")
-def visitor(chromium) -> Iterator[Visitor]:  # type: ignore[no-untyped-def]
-    """One tab, in which all the runs are started one after the other."""
-    page = chromium.new_page(viewport={"width": 1366, "height": 768})
-    page.set_default_timeout(120_000)
-    found = Visitor(page)
-    page.on("pageerror", lambda error: found.faults.append(str(error)))
-    yield found
-    page.close()
 
 
 def of_method(key: str, values: dict[str, float | None]) -> dict[str, float | None]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterator
 from urllib.parse import quote
 
 import pytest
@@ -44,17 +43,6 @@ DRAWN = """(names) => {
     return names.every((name) => drawn.includes(name));
 }"""
 """Whether every network that learned has a curve."""
-
-
-@pytest.fixture(scope="module")
-def visitor(chromium) -> Iterator[Visitor]:  # type: ignore[no-untyped-def]
-    """One tab, in which all the runs are started one after the other."""
-    page = chromium.new_page(viewport={"width": 1366, "height": 768})
-    page.set_default_timeout(120_000)
-    found = Visitor(page)
-    page.on("pageerror", lambda error: found.faults.append(str(error)))
-    yield found
-    page.close()
 
 
 def settled(page) -> None:  # type: ignore[no-untyped-def]
