@@ -82,53 +82,58 @@ def wilson(share: float, pictures: int) -> tuple[float, float]:
 
 def against(history: History, part: str) -> Difference | None:
     """The student against the role of that part ("baseline", "teacher"), or None where either is missing."""
-    results = history.results
-    students = [role for role in results if part_of(role, history) == "student"]
-    others = [role for role in results if part_of(role, history) == part]
-    if not students or not others:
+    return _difference(_tested(history, "student"), _tested(history, part))
+
+
+@dataclass(frozen=True)
+class _Tested:
+    """What a role came to on test pictures."""
+
+    role: str
+    accuracy: float
+    pictures: int
+    result: dict[str, Any]
+
+
+def _tested(history: History, part: str) -> _Tested | None:
+    """The first role of that part, or None where there is none that was tested."""
+    role = next((role for role in history.results if part_of(role, history) == part), None)
+    if role is None:
         return None
-    student, other = results[students[0]], results[others[0]]
-    first, second = student.get("test_accuracy"), other.get("test_accuracy")
-    pictures = _pictures(history, student)
-    if first is None or second is None or not pictures:
+    result = history.results[role]
+    accuracy = result.get("test_accuracy")
+    return None if accuracy is None else _Tested(role, accuracy, _pictures(history, result), result)
+
+
+def _difference(student: _Tested | None, other: _Tested | None, *, name: str = "") -> Difference | None:
+    """The one less the other, paired where it is known how; `name` for whoever is no role of the same run."""
+    if student is None or other is None or not student.pictures:
         return None
-    if isinstance(other.get("won"), int) and isinstance(other.get("lost"), int):
-        low, high = paired(other["won"], other["lost"], pictures)
-        return Difference(others[0], first - second, low, high, pictures, paired=True)
-    low, high = independent(first, second, pictures)
-    return Difference(others[0], first - second, low, high, pictures, paired=False)
+    value, pictures = student.accuracy - other.accuracy, student.pictures
+    won, lost = other.result.get("won"), other.result.get("lost")
+    if not name and isinstance(won, int) and isinstance(lost, int):
+        return Difference(other.role, value, *paired(won, lost, pictures), pictures, paired=True)
+    low, high = independent(student.accuracy, other.accuracy, pictures)
+    return Difference(name or other.role, value, low, high, pictures, paired=False)
 
 
 def weak_teacher(history: History) -> str:
     """A sentence where the teacher is surely worse than the student alone, and so has little to teach; else ""."""
-    found = {}
-    for part in ("teacher", "baseline"):
-        roles = [role for role in history.results if part_of(role, history) == part]
-        result = history.results[roles[0]] if roles else {}
-        if result.get("test_accuracy") is None or not _pictures(history, result):
-            return ""
-        found[part] = (result["test_accuracy"], _pictures(history, result))
-    (taught, pictures), (alone, _) = found["teacher"], found["baseline"]
-    if independent(taught, alone, pictures)[1] >= 0:
+    teacher, alone = _tested(history, "teacher"), _tested(history, "baseline")
+    if teacher is None or alone is None or not teacher.pictures or not alone.pictures:
         return ""
+    if independent(teacher.accuracy, alone.accuracy, teacher.pictures)[1] >= 0:
+        return ""
+    theirs, own = (percent(one.accuracy, of=teacher.pictures) for one in (teacher, alone))
     return (
-        f"The teacher itself reaches only {percent(taught, of=pictures)}, less than the student alone with "
-        f"{percent(alone, of=pictures)}: it has little to teach. Give it more epochs or more room before blaming the "
-        "method."
+        f"The teacher itself reaches only {theirs}, less than the student alone with {own}: it has little to teach. "
+        "Give it more epochs or more room before blaming the method."
     )
 
 
 def against_parent(history: History, parent: History) -> Difference | None:
     """A fork's student against that of the run that it goes on from, or None where either is missing."""
-    ours, theirs = (
-        next((one.results[role] for role in one.results if part_of(role, one) == "student"), {})
-        for one in (history, parent)
-    )
-    first, second, pictures = ours.get("test_accuracy"), theirs.get("test_accuracy"), _pictures(history, ours)
-    if first is None or second is None or not pictures:
-        return None
-    low, high = independent(first, second, pictures)
-    return Difference("parent", first - second, low, high, pictures, paired=False)
+    return _difference(_tested(history, "student"), _tested(parent, "student"), name="parent")
 
 
 def _pictures(history: History, result: dict[str, Any]) -> int:

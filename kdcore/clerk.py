@@ -8,7 +8,8 @@ import threading
 import time
 from pathlib import Path
 
-from kdcore.wire import Child, Ended, Message, Waits
+from kdcore.patience import Waits
+from kdcore.wire import Child, Ended, Message
 
 WAKES = 0.2
 """Seconds after which whoever waits is told again how far it is."""

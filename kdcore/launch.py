@@ -17,6 +17,7 @@ from kdcore.answer import Answer, answer_from_bytes
 from kdcore.cards import Catalog
 from kdcore.clerk import Clerk, patiently
 from kdcore.failure import sentence
+from kdcore.patience import Waits
 from kdcore.preview import Preview
 from kdcore.processes import this_process
 from kdcore.recipe import Recipe, RecipeError, code_version
@@ -24,7 +25,7 @@ from kdcore.registry import UnknownKey
 from kdcore.runs import Run, RunError, Shelf
 from kdcore.scribes import Scribes
 from kdcore.spec import KnobError
-from kdcore.wire import Ended, Message, Waits
+from kdcore.wire import Ended, Message
 
 COMMAND = [sys.executable, "-P", "-m", "kdcore"]
 PREVIEWS = 64

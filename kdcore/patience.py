@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 
 Waits = Callable[[float], None]
-"""Told the share in [0, 1] that is done, after each step; raises `Stopped` where nobody wants the rest."""
+"""Told from time to time what share of an answer is done, in [0, 1]. What it raises where nobody wants the rest, in the
+worker `Stopped`, ends the answer or the waiting for it."""
 
 
 class Stopped(Exception):

@@ -25,6 +25,10 @@ class Probe(Spec, ABC):
     needs: ClassVar[tuple[str, ...]] = ()
     """What a run must have for the question to make sense: "points", "images", "maps", "attention"."""
 
+    ahead: ClassVar[int] = 0
+    """Its place, from 1, among those that a worker asks while nobody asks it anything: what takes long the first time,
+    since most of it is of teacher and student alone, which stay. 0 for what is quick, or of the moment alone."""
+
     @abstractmethod
     def ask(self, revived: Revived) -> Answer:
         """The answer for one moment of a run. Raises ProbeError with one sentence where it cannot be asked."""

@@ -14,8 +14,6 @@ from pathlib import Path
 from typing import Any
 
 Message = dict[str, Any]
-Waits = Callable[[float], None]
-"""Told from time to time what share of an answer is done, in [0, 1]; what it raises ends the waiting."""
 
 
 class Ended(Exception):

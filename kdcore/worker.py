@@ -37,8 +37,6 @@ KEPT_NUMBERS = 16_000_000
 """Weights in them together, beyond two."""
 SAYS = 0.2
 """Seconds between two words on how far an answer is."""
-AHEAD = ("fidelity", "calibration", "picture_plane", "line_regions", "attribution_agreement", "loss_plane")
-"""What takes long the first time it is asked of a run: most of it is teacher and student alone, which stay."""
 RESTS, ENOUGH = 1.0, 15.0
 """Seconds without a question before it looks ahead, and those that it spends on that for one run."""
 
@@ -161,9 +159,9 @@ class Answers:
             if spent >= ENOUGH or self._shelf.run(name).state() != "finished":
                 return
             with told(_Unasked(caller, ENOUGH - spent)):
-                for key in AHEAD:
+                for kind in sorted((one for one in PROBES.values() if one.ahead), key=lambda one: one.ahead):
                     with contextlib.suppress(ProbeError):
-                        PROBES[key]().ask(revived)
+                        kind().ask(revived)
             spent = ENOUGH
         except Stopped:
             spent += time.monotonic() - began

@@ -27,8 +27,8 @@ from kdcore.clerk import patiently
 from kdcore.events import Snapshot
 from kdcore.history import PhaseTrace
 from kdcore.launch import AskError
+from kdcore.patience import Waits
 from kdcore.run import Run
-from kdcore.wire import Waits
 
 MOST = 60
 """Frames of a film."""

@@ -45,6 +45,7 @@ class LossPlane(Probe):
 
     title = "Loss around student and student alone"
     answers = "LossPlane"
+    ahead = 6
     loss: str = knob(
         "cross_entropy", choices=tuple(LOSSES), help="Cross-entropy with the labels, or KL to the teacher."
     )

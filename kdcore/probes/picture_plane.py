@@ -35,6 +35,7 @@ class PicturePlane(Probe):
     title = "The plane through three pictures"
     answers = "Plane"
     needs = ("images",)
+    ahead = 3
     first: int = knob(-1, -1, 999_999, help="A validation picture, counted from 0. -1: the first of a class.")
     second: int = knob(-1, -1, 999_999, help="A validation picture. -1: the first of another class.")
     third: int = knob(-1, -1, 999_999, help="A validation picture. -1: the first of a third class.")

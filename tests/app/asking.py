@@ -11,10 +11,10 @@ from kdcore.answer import Answer, answer_from_bytes
 from kdcore.catalog import PROBES
 from kdcore.clerk import patiently
 from kdcore.launch import AskError
+from kdcore.patience import Waits
 from kdcore.recipe import Recipe
 from kdcore.revive import revive
 from kdcore.runs import Shelf
-from kdcore.wire import Waits
 
 
 def on_pictures(epochs: int = 1, **parts: Any) -> Recipe:

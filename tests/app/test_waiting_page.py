@@ -10,8 +10,8 @@ from streamlit.testing.v1 import AppTest
 from app import state
 from kdcore.answer import Answer
 from kdcore.clerk import patiently
+from kdcore.patience import Waits
 from kdcore.runs import Run, Shelf
-from kdcore.wire import Waits
 from tests.app.asking import Answering, on_pictures, words
 
 RECIPES = {"pictures": on_pictures(1)}
