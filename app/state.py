@@ -9,6 +9,7 @@ from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 from urllib.parse import urlencode, urlsplit
+from uuid import uuid4
 
 import streamlit as st
 
@@ -25,6 +26,8 @@ ENDED = 64
 """Histories of finished runs that the server keeps for all tabs: nothing is written to them any more."""
 SHARED = 8
 """Things made of a run that are kept for tabs that have read as far."""
+WATCHED = 5.0
+"""Seconds for which a tab that has looked at a run counts as one that watches it."""
 LATE = 2.0
 """Seconds in which a browser may still send the address that it had before a choice."""
 
@@ -231,6 +234,22 @@ def _shared() -> dict[Hashable, Any]:
 
 @st.cache_resource(show_spinner=False)
 def _ended() -> dict[tuple[str, float], tuple[int, History]]:
+    return {}
+
+
+def watchers(run: Run) -> int:
+    """How many tabs of this server watch the run; the one that asks is one of them for the next seconds."""
+    now, watching = time.monotonic(), _watching()
+    tab = st.session_state.setdefault("kept.tab", uuid4().hex)
+    watching[run.id, run.created, tab] = now
+    for key, seen in list(watching.items()):
+        if now - seen > WATCHED:
+            watching.pop(key, None)
+    return sum(key[:2] == (run.id, run.created) for key in list(watching))
+
+
+@st.cache_resource(show_spinner=False)
+def _watching() -> dict[tuple[str, float, str], float]:
     return {}
 
 

@@ -63,8 +63,8 @@ function figure(data, { now, shown, kind, log, smooth, width, style, off, zoomed
     const y = trace.y.slice(0, count);
     traces.push({
       opacity: trace.faint ? FAINT : 1,
-      type: "scatter", mode: "lines", uid: handle(`loss ${trace.name}`), meta: `loss ${trace.name}`, name: trace.name, x: trace.x.slice(0, count), y: smooth ? running(y, 4) : y,
-      xaxis: "x", yaxis: "y", visible: !off.has(`loss ${trace.name}`), line: { color: trace.colour, width: trace.total ? 2.5 : 1.5, dash: trace.dash },
+      type: "scatter", mode: count > 1 ? "lines" : "markers", uid: handle(`loss ${trace.name}`), meta: `loss ${trace.name}`, name: trace.name, x: trace.x.slice(0, count), y: smooth ? running(y, 4) : y,
+      xaxis: "x", yaxis: "y", visible: !off.has(`loss ${trace.name}`), line: { color: trace.colour, width: trace.total ? 2.5 : 1.5, dash: trace.dash }, marker: { color: trace.colour, size: 6 },
       hovertemplate: `%{y:.4g}<extra>${trace.name}</extra>`,
     });
   }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import streamlit as st
 
 from app import state
@@ -12,13 +14,20 @@ from app.views.gradients import gradients, newest_apart
 from app.views.hardest import hardest, newest_hardest
 from app.views.knobs import plain
 from app.views.run_head import SAID, ending, name_of, progress_line, recipe_of, run_head
-from app.views.shown import shown
+from app.views.shown import films
 from app.views.verdict import verdict
+from kdcore.history import History
 from kdcore.run import Run
 
 GOING = ("waiting", "running")
-EAGER, STEADY = 0.25, 0.5
+EAGER, STEADY = 0.1, 0.5
 """Seconds between looks before the first step of a run, and after."""
+FIRST = 0.2
+"""Seconds for which a look waits for that first step, so that it is drawn as soon as it is there."""
+MANY = ((3, STEADY), (6, 1.0))
+"""Up to so many tabs on one run, seconds between the looks of each."""
+CROWD = 2.0
+"""Seconds between the looks of each tab where more than that watch: what they cost is taken from the run's own time."""
 BELOW = 1.5
 """Seconds between looks for what stands below the curves."""
 
@@ -33,16 +42,30 @@ def show() -> None:
     history = state.history_of(run)
     run_head(run, now, more=lambda: fork(run, history))
     parent_line(run)
-    begun = bool(history.phases)
-    st.fragment(_present, run_every=(STEADY if begun else EAGER) if going else None)(run, going=going, begun=begun)
-    shown(run, going=going)
-    st.fragment(_below, run_every=BELOW if going else None)(run)
+    pace = _pace(run, history) if going else None
+    st.fragment(_present, run_every=pace)(run, going=going, pace=pace)
+    st.fragment(_below, run_every=max(BELOW, pace) if pace else None)(run)
 
 
-def _present(run: Run, *, going: bool, begun: bool) -> None:
+def _pace(run: Run, history: History) -> float:
+    """Seconds until the next look at a run that goes on."""
+    count = state.watchers(run)
+    steady = next((seconds for most, seconds in MANY if count <= most), CROWD)
+    return steady if _stepped(history) else min(EAGER, steady)
+
+
+def _stepped(history: History) -> bool:
+    return any(phase.step for phase in history.phases)
+
+
+def _present(run: Run, *, going: bool, pace: float | None) -> None:
     """What moves fastest. Runs on its own while the run goes, and once when it is over."""
-    now = run.state()
     history = state.history_of(run)
+    until = time.monotonic() + FIRST
+    while going and not _stepped(history) and run.state() in GOING and time.monotonic() < until:
+        time.sleep(FIRST / 10)
+        history = state.history_of(run)
+    now = run.state()
     before = ancestors(run)
     data = state.shared(
         run, ("live", going, len(before)),
@@ -57,12 +80,13 @@ def _present(run: Run, *, going: bool, begun: bool) -> None:
             ending(run, history, now)
     live_chart(data, key="watch-live")
     # Only now that the news is drawn: another pace, or the head and the end of a run that is over.
-    if going and (now not in GOING or bool(history.phases) != begun):
+    if going and (now not in GOING or _pace(run, history) != pace):
         st.rerun()
 
 
 def _below(run: Run) -> None:
     """What moves more slowly, below the curves."""
+    films(run)
     history = state.history_of(run)
     apart = newest_apart(history)
     if apart is not None:

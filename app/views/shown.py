@@ -23,13 +23,6 @@ from kdcore.run import Run, RunError
 
 MOST = 40
 """Frames of a film."""
-EVERY = 1.5
-"""Seconds until the next look at a run that goes on."""
-
-
-def shown(run: Run, *, going: bool) -> None:
-    """Draws the films of a run, nothing where its scheme has no picture of its own."""
-    st.fragment(_films, run_every=EVERY if going else None)(run)
 
 
 def films_of(history: History) -> dict[str, list[Shown]]:
@@ -44,12 +37,13 @@ def films_of(history: History) -> dict[str, list[Shown]]:
     return found
 
 
-def _films(run: Run) -> None:
+def films(run: Run) -> None:
+    """Draws the films of a run as it is by now, nothing where its scheme has no picture of its own."""
     history = state.history_of(run)
-    films = films_of(history)
-    if not films:
+    found = films_of(history)
+    if not found:
         return
-    titles = list(films)
+    titles = list(found)
     title = titles[0]
     st.markdown("##### What this scheme does", help="Pictures of the scheme's own, made each time a network is scored.")
     if len(titles) > 1:
@@ -57,9 +51,9 @@ def _films(run: Run) -> None:
             "Picture", titles, format_func=plain, default=title, required=True, label_visibility="collapsed",
             key=f"watch.shown.{run.id}",
         ) or title  # fmt: skip
-    if title not in films:  # a choice that another run left behind
+    if title not in found:  # a choice that another run left behind
         title = titles[0]
-    _film(run, history, title, thinned(films[title]))
+    _film(run, history, title, thinned(found[title]))
 
 
 def thinned(pictures: list[Shown]) -> list[Shown]:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from app import state
@@ -113,6 +114,28 @@ def test_a_run_that_waits_says_for_what(waiting: Run) -> None:
     os.utime(waiting.folder / "recipe.json", (time.time() - 60, time.time() - 60))
     page.run()
     assert "Waiting for a free core: other runs go first." in page.get("progress")[0].proto.text
+
+
+def test_many_tabs_on_one_run_look_less_often_each(running: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, paces = st.fragment, []
+
+    def fragment(part: Callable[..., None], *, run_every: float | None = None) -> Callable[..., None]:
+        paces.append((part.__name__, run_every))
+        return real(part, run_every=run_every)
+
+    monkeypatch.setattr(st, "fragment", fragment)
+    monkeypatch.setattr(state, "WATCHED", 600.0)
+    first = open_watch(running.id)
+    assert dict(paces) == {"_present": 0.5, "_below": 1.5}
+    for _ in range(6):
+        open_watch(running.id)
+    assert dict(paces) == {"_present": 2.0, "_below": 2.0}
+    assert [pace for name, pace in paces if name == "_present"] == [0.5, 0.5, 0.5, 1.0, 1.0, 1.0, 2.0]
+    first.run()
+    assert paces[-2:] == [("_present", 2.0), ("_below", 2.0)]
+    monkeypatch.setattr(state, "WATCHED", 0.0)  # the others have gone
+    first.run()
+    assert paces[-2:] == [("_present", 0.5), ("_below", 1.5)]
 
 
 def test_what_a_running_run_writes_appears_on_the_next_look(running: Run, story: Story) -> None:
