@@ -7,12 +7,14 @@ import statistics
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Protocol
 
 import torch
 
 from kdcore.dataset import DataError
 from kdcore.machine import Watch, described, peak
+from kdcore.memory import forget
 from kdcore.network import macs_of
 from kdcore.plain_loop import PlainLoop
 from kdcore.recipe import Recipe
@@ -24,6 +26,8 @@ from kdcore.training import PhaseRun
 
 LARGE = 256
 """Pictures in a step of the row with larger batches."""
+ORDERS = 5
+"""Of the training pictures, in which both are trained to their end."""
 CASES: dict[str, dict[str, Any]] = {
     "digits": {},
     "fashion": {
@@ -46,6 +50,13 @@ CASES: dict[str, dict[str, Any]] = {
         "student": {"is": "plain", "width": 8},
         "methods": [{"is": "ce"}, {"is": "kd"}],
         "training": {"batch": 64, "epochs": 10, "teacher_epochs": 3},
+    },
+    "fashion-two-views": {
+        "data": {"is": "fashion_mnist", "train_size": 2000, "augmentation": "shift", "views": 2},
+        "teacher": {"is": "plain", "width": 32},
+        "student": {"is": "plain", "width": 8},
+        "methods": [{"is": "ce"}, {"is": "kd"}],
+        "training": {"batch": 64, "epochs": 20, "teacher_epochs": 10},
     },
 }
 """Name -> what its recipe sets. The first is the lab's first experiment; none trains the student alone.
@@ -142,7 +153,7 @@ def measure(recipe: Recipe, *, pairs: int, block: float, said: Callable[[str], o
 def rows_of(stage: Stage) -> list[Row]:
     """Public loop, what is added to it one after another, and the lab's with each part switched off again."""
     small, own = min(64, stage.batch_of(stage.data.train)), stage.batch_of(stage.data.train)
-    cached = stage.data.augmentation == "none"
+    cached = stage.data.augmentation == "none" or stage.data.views > 0
     rows = [
         Row("public loop", small, True, lambda: PlainLoop(stage)),
         Row("+ tensors resident", small, True, lambda: PlainLoop(stage, batches="resident")),
@@ -153,7 +164,15 @@ def rows_of(stage: Stage) -> list[Row]:
         )
 
     def lab(name: str, batch: int, speed: Speed) -> Row:
-        return Row(name, batch, not (cached and speed.cached_teacher), lambda: begun(stage, batch=batch, speed=speed))
+        keeps = cached and speed.cached_teacher
+
+        def begin() -> PhaseRun:
+            """With all views seen, where they are kept; else no row is to find what another one has kept."""
+            running = begun(stage, batch=batch, speed=replace(speed, cached_teacher=keeps))
+            _go(running, stage.data.views * running.epoch_steps if keeps else 0)
+            return running
+
+        return Row(name, batch, not keeps, begin)
 
     bare = replace(FAST, channels_last=False, fused=False, lean=False)
     rows += [
@@ -196,25 +215,33 @@ def begun(stage: Stage, *, batch: int | None = None, speed: Speed = FAST) -> Pha
     return PhaseRun(own, list(own.scheme.phases(own.cast, Losses(own)))[-1], speed=speed)
 
 
-def whole(stage: Stage, watch: Watch) -> dict[str, Any]:
-    """Both trained to their end from the same start, making the cache counted in, and scored on test."""
-    found: dict[str, Any] = {}
-    right = {}
-    for name, begin in (("public", lambda: PlainLoop(stage)), ("lab", lambda: begun(stage))):
-        kept: list[Any] = []
+def whole(stage: Stage, watch: Watch, *, orders: int = ORDERS) -> dict[str, Any]:
+    """Both trained to their end from the same start, making the cache counted in, and scored on test, in so many
+    orders of the training pictures.
 
-        def train(begin: Callable[[], Steps] = begin, kept: list[Any] = kept) -> None:  # type: ignore[assignment]
-            kept.append(begin())
-            _go(kept[0], kept[0].steps)
+    Where pictures have so many views, the lab too with another view in every epoch ("endless").
+    """
+    begins: dict[str, Callable[[Stage], Steps]] = {"public": PlainLoop, "lab": begun}
+    if stage.data.views:
+        begins["endless"] = lambda one: begun(replace(one, data=replace(one.data, views=0)))
+    found: dict[str, Any] = {name: {"seconds": [], "test_accuracy": []} for name in begins}
+    for number in range(orders):
+        ordered = replace(stage, recipe=replace(stage.recipe, seed=stage.recipe.seed + number))
+        for name, begin in begins.items():
+            kept: list[Any] = []
+            forget()
 
-        seconds = watch.seconds(train)
-        student = kept[0].student if isinstance(kept[0], PlainLoop) else kept[0].stage.cast["student"]
-        tested = score(student, stage.data.test.images, stage.data.test, classes=stage.data.classes)
-        right[name] = tested.right
-        found[name] = {"seconds": seconds, "steps": kept[0].steps, "test_accuracy": tested.accuracy}
-    won, lost = (int((right[one] & ~right[other]).sum()) for one, other in (("lab", "public"), ("public", "lab")))
-    found["ratio"] = found["public"]["seconds"] / found["lab"]["seconds"]
-    found["difference"] = {"won": won, "lost": lost, "count": len(right["lab"])}
+            def train(begun_on: Callable[[Stage], Steps], on: Stage, kept: list[Any]) -> None:
+                kept.append(begun_on(on))
+                _go(kept[0], kept[0].steps)
+
+            found[name]["seconds"].append(watch.seconds(partial(train, begin, ordered, kept)))
+            student = kept[0].student if isinstance(kept[0], PlainLoop) else kept[0].stage.cast["student"]
+            tested = score(student, stage.data.test.images, stage.data.test, classes=stage.data.classes)
+            found[name]["test_accuracy"].append(tested.accuracy)
+            found[name]["steps"] = kept[0].steps
+    for name in begins:
+        found[name]["times"] = ratios(found[name]["seconds"], found["lab"]["seconds"])
     return found
 
 
@@ -225,6 +252,7 @@ def memory(stage: Stage) -> dict[str, float]:
     """
     found = {}
     for name, begin in (("public", lambda: PlainLoop(stage)), ("lab", lambda: begun(stage))):
+        forget()
         if stage.device.type == "cuda":
             before = torch.cuda.memory_allocated(stage.device)
             torch.cuda.reset_peak_memory_stats(stage.device)

@@ -53,7 +53,7 @@ def faults(recipe: Recipe, catalog: Catalog) -> list[Fault]:
     return found + _together(recipe, catalog, uses_teacher)
 
 
-CHANGEABLE = ("labelled", "label_noise", "hidden_class", "augmentation", "mix", "sensor")
+CHANGEABLE = ("labelled", "label_noise", "hidden_class", "augmentation", "views", "mix", "sensor")
 """Settings of data that change what is learnt from the pictures, not which pictures are trained, validated, tested."""
 
 
@@ -91,6 +91,12 @@ def _together(recipe: Recipe, catalog: Catalog, uses_teacher: bool) -> list[Faul
                 Fault(role, f"{recipe.data.key} gives {data.facts['gives']}, {pick.key} takes {' or '.join(takes)}; "
                             f"{', '.join(fits)} would fit")
             )  # fmt: skip
+    settings = data.fill(recipe.data.settings)
+    if settings["views"] and settings["augmentation"] == "none":
+        found.append(
+            Fault("data.views", f"views={settings['views']}: without augmentation there is one view of each; views=0 "
+                                "is right, or an augmentation of pictures")
+        )  # fmt: skip
     if not recipe.methods and scheme.facts["uses_methods"]:
         return [*found, Fault("methods", "no method: add at least one, for instance kd")]
     cards = [catalog.card("methods", part.method.key) for part in recipe.methods]
@@ -124,7 +130,7 @@ def _together(recipe: Recipe, catalog: Catalog, uses_teacher: bool) -> list[Faul
             found.append(
                 Fault("training.batch", f"batch={budget.batch}: methods with learned parts need 4 pictures or more")
             )
-    labelled = data.fill(recipe.data.settings)["labelled"]
+    labelled = settings["labelled"]
     if labelled == 0 and not taught:
         found.append(Fault("data.labelled", "labelled=0 leaves nothing to learn from without a teacher"))
     if labelled == 0 and not uses_teacher:

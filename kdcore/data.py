@@ -84,6 +84,8 @@ class Data:
     """The class never shown to the student, or -1."""
     mix: str = "none"
     """Which pictures are mixed in training: none, mixup or cutmix (see `kdcore.mixing`)."""
+    views: int = 0
+    """In how many views augmentation shows each picture, epoch after epoch in turn; 0: another one in every epoch."""
     partner_mean: Tensor | None = None
     """(c, 1, 1), with `partner_std` what `mean` and `std` are, for the scenes that the teacher sees instead."""
     partner_std: Tensor | None = None
@@ -92,6 +94,10 @@ class Data:
     def images_of_plane(self) -> bool:
         """Whether inputs are pictures (c, h, w) and not points (2,)."""
         return len(self.shape) == 3
+
+    def view(self, epoch: int) -> int:
+        """The view that an epoch shows, by its number: the epoch that shows it first."""
+        return epoch % self.views if self.views else epoch
 
     def to(self, device: torch.device | str) -> Data:
         """The same on that device; pictures that student and teacher share are copied once."""

@@ -39,6 +39,13 @@ class Dataset(Spec, ABC):
     augmentation: str = knob(
         "none", choices=("none", "shift", "flip", "crop_flip"), help="What is done to a picture each time it is seen."
     )
+    views: int = knob(
+        0, 0, 100,
+        help="In how many ways augmentation shows each picture; epochs take turns. With few, a teacher has soon seen "
+        "all and need not look again, which saves time; with many, pictures are harder to learn by heart. "
+        "0: a new way in every epoch.",
+        unit="views",
+    )  # fmt: skip
     mix: str = knob(
         "none", choices=MIXES,
         help="Two pictures in one whenever one is seen, for student and teacher alike. mixup adds them up, cutmix puts "
@@ -60,6 +67,12 @@ class Dataset(Spec, ABC):
         """
         if self.gives == "points" and self.augmentation != "none":
             raise KnobError("augmentation", f"augmentation={self.augmentation!r} is for pictures; points take 'none'")
+        if self.views and self.augmentation == "none":
+            raise KnobError(
+                "views",
+                f"views={self.views}: without augmentation there is one view of each; views=0 is right, or an "
+                "augmentation of pictures",
+            )
         if self.gives == "points" and self.mix == "cutmix":
             raise KnobError("mix", "mix='cutmix' cuts boxes out of pictures; points take 'none' or 'mixup'")
         if self.gives == "points" and self.sensor != "same":
@@ -127,6 +140,7 @@ class Dataset(Spec, ABC):
             std=scale[1],
             augmentation=self.augmentation,
             mix=self.mix,
+            views=self.views,
             hidden=self.hidden_class,
             partner_mean=None if raw.partner is None else partner_scale[0],
             partner_std=None if raw.partner is None else partner_scale[1],

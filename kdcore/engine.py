@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -32,10 +33,13 @@ from kdcore.events import (
     Step,
 )  # fmt: skip
 from kdcore.foundation import Foundations, Laid, key_of, nothing
+from kdcore.frozen_teachers import rooms
+from kdcore.looking import look_frozen
 from kdcore.preview import Preview
 from kdcore.recipe import Recipe, RecipeError
 from kdcore.scheme import Phase, Turn
 from kdcore.scoring import Score, logits_of, pictures_of, score
+from kdcore.speed import FAST
 from kdcore.stage import Losses, Stage, describe_data, describe_roles, seeded, set_stage
 from kdcore.start import Start, everything, tensors_of
 from kdcore.training import PhaseRun, Taken
@@ -50,6 +54,10 @@ WORTH = 50
 """Writing a checkpoint may take one part in so many of the time."""
 NOTHING = 1e-9
 """A gradient shorter than this is rounding."""
+LOOKING = replace(FAST, cached_teacher=False)
+"""How a plan's steps are timed."""
+RATED = 512
+"""Validation pictures that a plan scores, at most, to time it."""
 GAP = 0.2
 """Seconds after which gathered values are fetched from the device and said."""
 
@@ -433,7 +441,7 @@ def rehearse(recipe: Recipe) -> Preview:
         phases: list[dict[str, Any]] = []
         silent: list[str] = []
         for phase in stage.scheme.phases(stage.cast, Losses(stage)):
-            running = PhaseRun(stage, phase)
+            running = PhaseRun(stage, phase, speed=LOOKING)
             if running.steps:
                 _first_step(running)
                 silent += silent_terms(stage, phase, running)
@@ -474,7 +482,7 @@ def silent_terms(stage: Stage, phase: Phase, running: PhaseRun) -> list[str]:
         network = stage.cast[turn.learner]
         learned = [parameter for parameter in network.parameters() if parameter.requires_grad]
         for lesson in turn.lessons:
-            if lesson.teacher is None:
+            if lesson.teacher is None or not lesson.objective.steady:  # one that is silent at times may be so just now
                 continue
             for name, values in running.terms(turn, lesson, places).items():
                 method, term = name.split(".", 1)
@@ -490,7 +498,11 @@ def silent_terms(stage: Stage, phase: Phase, running: PhaseRun) -> list[str]:
 
 
 def _timed(stage: Stage, running: PhaseRun) -> float:
-    """Expected seconds of a phase: a few steps after one to warm up, and one scoring an epoch."""
+    """Expected seconds of a phase: from a few steps after one to warm up, and scoring some pictures.
+
+    Teachers look in these steps; where what they say is kept, what they need is taken off again but for the epochs in
+    which they look. To keep what a large teacher says of all pictures would take longer than anyone waits for a plan.
+    """
     if not running.steps:
         return 0.0
     times: list[float] = []
@@ -499,11 +511,29 @@ def _timed(stage: Stage, running: PhaseRun) -> float:
         taken = running.step()
         float(next(iter(taken.values())).loss)
         times.append(time.perf_counter() - began)
+    step = sorted(times)[len(times) // 2]
+    spared = 0.0
+    if running.showing is not None:
+        for role, room in rooms(stage, running.phase, running.showing).items():
+            images = running.showing.images(role, torch.arange(running.batch, device=stage.device), 0)
+            look = _seconds(stage, partial(look_frozen, stage.cast[role].eval(), images))
+            spared += look * (running.epochs - room.looks(running.epochs)) / running.epochs
+    count = len(stage.data.validation)
+    part = min(count, RATED)
+    scoring = sum(
+        _seconds(stage, partial(logits_of, stage.cast[role], stage.eyes(role, stage.data.validation)[:part]))
+        for role in running.roles
+    )
+    return max(step - spared, 0.1 * step) * running.steps + 1.5 * scoring * count / part * min(running.epochs, 100)
+
+
+def _seconds(stage: Stage, work: Callable[[], object]) -> float:
+    """What doing it takes, to its end."""
     began = time.perf_counter()
-    for learner in running.roles:
-        _score(stage, learner, "validation")
-    scoring = time.perf_counter() - began
-    return sorted(times)[len(times) // 2] * running.steps + 1.5 * scoring * min(running.epochs, 100)
+    work()
+    if stage.device.type == "cuda":
+        torch.cuda.synchronize(stage.device)
+    return time.perf_counter() - began
 
 
 def _warnings(stage: Stage) -> list[str]:

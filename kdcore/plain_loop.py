@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from kdcore.dataset import Data, Split
+from kdcore.dataset import Data, Split, augment
 from kdcore.recipe import RecipeError
 from kdcore.stage import Stage
 
@@ -51,14 +51,19 @@ class PlainLoop:
 
     With `batches` from files: DataLoader and PIL. `resident` ones are rows of tensors on the device. The teacher looks
     at every batch unless its logits were `cached`. Features of all layers are taken by hooks, the loss and the top-1
-    and top-5 accuracy are read in every step; torch's own optimiser with its defaults, and a cosine by epochs.
+    and top-5 accuracy are read in every step; torch's own optimiser with its defaults, and the lab's cosine, by steps.
     """
 
     def __init__(self, stage: Stage, *, batches: str = "files", teacher: str = "looks", batch: int = BATCH) -> None:
         self.stage, self.split = stage, stage.data.train
         self.weights = _weights(stage)
-        if teacher == "cached" and stage.data.augmentation != "none":
-            raise RecipeError("data.augmentation", "a teacher of pictures that change cannot be cached; 'none' can")
+        data = stage.data
+        if teacher == "cached" and data.augmentation != "none" and not data.views:
+            raise RecipeError(
+                "data.views",
+                f"views={data.views}: a teacher of pictures that always change cannot be cached; augmentation='none' "
+                "or views from 1 on can",
+            )
         self.batch = min(batch, len(self.split))
         self.student = copy.deepcopy(stage.cast["student"]).to(memory_format=torch.contiguous_format).train()
         self.teacher = copy.deepcopy(stage.cast["teacher"]).to(memory_format=torch.contiguous_format).eval()
@@ -67,10 +72,12 @@ class PlainLoop:
             for module in network.modules():
                 if isinstance(module, nn.Conv2d | nn.Linear):
                     module.register_forward_hook(lambda _, __, seen, kept=self.features[role]: kept.append(seen))
-        self.told: Tensor | None = None
-        if teacher == "cached":
+        self.told: list[Tensor] = []
+        """Where it is cached, what the teacher says of all pictures, view by view."""
+        rows = torch.arange(len(self.split), device=stage.device)
+        for view in range(max(1, data.views) if teacher == "cached" else 0):
             with torch.no_grad():
-                self.told = torch.cat([self.teacher(images) for images in self.split.images.split(512)])
+                self.told.append(torch.cat([self.teacher(self._seen(some, view)) for some in rows.split(512)]))
         self.epoch_steps = max(1, len(self.split) // self.batch)
         self.steps = stage.budget.epochs * self.epoch_steps
         self.done = 0
@@ -95,23 +102,24 @@ class PlainLoop:
                 yield images.to(self.stage.device), labels.to(self.stage.device), None
 
     def _resident(self) -> Iterator[tuple[Tensor, Tensor, Tensor | None]]:
-        from kdcore.augmentation import augment
-
         generator = torch.Generator().manual_seed(self.stage.recipe.seed)
         epoch = 0
         while True:
             order = torch.randperm(len(self.split), generator=generator).to(self.stage.device)
+            view = self.stage.data.view(epoch)
+            told = self.told[view % len(self.told)] if self.told else None
             for rows in order[: self.epoch_steps * self.batch].split(self.batch):
-                images = augment(
-                    self.split.images[rows], self.split.index[rows],
-                    kind=self.stage.data.augmentation, seed=self.stage.recipe.seed, epoch=epoch,
-                )  # fmt: skip
-                yield images, self.split.labels[rows], None if self.told is None else self.told[rows]
+                yield self._seen(rows, view), self.split.labels[rows], None if told is None else told[rows]
             epoch += 1
+
+    def _seen(self, rows: Tensor, view: int) -> Tensor:
+        data = self.stage.data
+        images, index = self.split.images[rows], self.split.index[rows]
+        return augment(images, index, kind=data.augmentation, seed=self.stage.recipe.seed, epoch=view)
 
     def step(self) -> None:
         """One step on the next batch."""
-        if self.done % self.epoch_steps == 0 and self.stage.budget.schedule == "cosine":
+        if self.stage.budget.schedule == "cosine":
             rate = self.stage.budget.rate * 0.5 * (1 + math.cos(math.pi * self.done / max(1, self.steps)))
             for group in self.optimizer.param_groups:
                 group["lr"] = rate

@@ -10,7 +10,7 @@ class Speed:
     """What training does to be fast. All is on wherever the lab trains; the benchmark switches parts off."""
 
     cached_teacher: bool = True
-    """What a frozen teacher says of pictures that stay as they are is computed once and kept."""
+    """What a frozen teacher says of a picture, or of each of its views, is computed once and kept."""
     channels_last: bool = True
     """Convolutions read and write pictures with their channels last."""
     fused: bool = True

@@ -40,6 +40,8 @@ class Stage:
     device: torch.device
     bare: dict[str, Network] = field(default_factory=dict)
     """role -> its network before methods added to it, for those to which they did."""
+    dressed: set[str] = field(default_factory=set)
+    """Roles to whose network the scheme added, or which it made itself."""
 
     def view(self, name: str, seen: Mapping[str, Seen]) -> Seen:
         """What a view ("role" or "role:exit") saw."""
@@ -88,7 +90,7 @@ def set_stage(
     """
     device = place(recipe) if device is None else device
     scheme = _made("scheme", SCHEMES, recipe.scheme, "scheme")
-    data = _data(recipe.data.key, tuple(sorted(recipe.data.settings.items())), recipe.seed).to(device)
+    data = _data(recipe.data.key, tuple(sorted(recipe.data.settings.items())), recipe.seed, device)
     pictures = "images" if data.images_of_plane else "points"
     picks = {role: filled(role, getattr(recipe, role)) for role in ("teacher", "student")}
     castings = scheme.cast(**picks)
@@ -116,7 +118,10 @@ def set_stage(
     for role in list(cast):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seeded(recipe, f"dress {role}"))
-            cast[role] = scheme.dress(role, cast[role], glimpse(stage, role, data.train)).to(device)
+            dressed = scheme.dress(role, cast[role], glimpse(stage, role, data.train))
+        if dressed is not cast[role]:
+            stage.dressed.add(role)
+        cast[role] = dressed.to(device)
     return stage
 
 
@@ -148,13 +153,14 @@ def _made(where: str, folder: Mapping[str, type], choice: Pick, what: str):  # t
 
 
 @lru_cache(maxsize=2)
-def _data(key: str, settings: tuple[tuple[str, Any], ...], seed: int) -> Data:
-    """The prepared data, kept for the next moment of the same run: a film asks for dozens.
+def _data(key: str, settings: tuple[tuple[str, Any], ...], seed: int, device: torch.device) -> Data:
+    """The prepared data on its device, kept for the next moment of the same run (a film asks for dozens) and for the
+    next run, which then has the very pictures of which a teacher's answers may be kept.
 
     Raises RecipeError, DataError.
     """
     try:
-        return _made("data", DATASETS, Pick(key, dict(settings)), "data set").prepare(seed)
+        return _made("data", DATASETS, Pick(key, dict(settings)), "data set").prepare(seed).to(device)
     except KnobError as error:
         raise RecipeError(f"data.{error.knob}", str(error)) from error
 

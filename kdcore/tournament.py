@@ -20,6 +20,7 @@ from torch.profiler import ProfilerActivity, profile
 from kdcore.catalog import METHODS
 from kdcore.dataset import DataError
 from kdcore.engine import refuse
+from kdcore.memory import forget
 from kdcore.processes import cores
 from kdcore.recipe import Part, Pick, Recipe, RecipeError, code_version
 from kdcore.scheme import Phase
@@ -186,6 +187,7 @@ def held_by(stage: Stage, name: str) -> int:
         running.step()
         return running
 
+    forget()  # what is kept of the teacher counts, even if an earlier run has kept the same
     running, kept, _ = counted(begin)
     _, _, peak = counted(lambda: [running.step() for _ in range(2)] and None)
     return kept + peak

@@ -13,14 +13,17 @@ from torch import Tensor, nn
 
 from kdcore.augmentation import stronger
 from kdcore.dataset import Split, augment
+from kdcore.frozen_teachers import FrozenTeachers, Showing
 from kdcore.looking import LIVE, PARTS, SECOND, frozen, look, look_frozen
-from kdcore.memory import MEMORY, TeacherMemory, remembered
+from kdcore.memory import TeacherMemory
 from kdcore.mixing import mixed, of_both, shares
 from kdcore.recipe import RecipeError
 from kdcore.scheme import Lesson, Moment, Phase, Turn
 from kdcore.speed import FAST, Speed
 from kdcore.stage import Stage
 from kdcore.stepping import Stepping
+from kdcore.taken_apart import taken_apart, taken_whole
+from kdcore.view_memory import Drawn
 from kdcore.vocabulary import Batch, Seen
 
 MEASURED = 20
@@ -85,7 +88,16 @@ class PhaseRun:
         self.optimizers = {number: self._optimizer(turn) for number, turn in enumerate(phase.turns)}
         self._stepping = {number: Stepping(optimizer) for number, optimizer in self.optimizers.items()}
         self._awake: list[tuple[nn.Module, bool]] = []
-        self.memories = self._remember()
+        self._shown: tuple[Tensor, Tensor, int, Tensor] | None = None
+        self._draws = 0
+        self._drawn: Drawn | None = None
+        self.showing = None if self.split is None else Showing(
+            self.split, self.epochs, self.batch, self._order, self._images
+        )  # fmt: skip
+        self._frozen = (
+            FrozenTeachers(stage, phase, self.showing) if self.showing is not None and speed.cached_teacher else None
+        )
+        self.memories: Mapping[str, TeacherMemory] = {} if self._frozen is None else self._frozen.whole
         self.labels_only = {
             turn.learner: turn.own is None and all(lesson.objective.uses_labels_only for lesson in turn.lessons)
             for turn in phase.turns
@@ -172,31 +184,6 @@ class PhaseRun:
         for module in turn.also.values():
             module.train()
 
-    def _remember(self) -> dict[str, TeacherMemory]:
-        """A memory for each teacher that does not learn in this phase, where pictures stay as they are and it fits."""
-        reads: dict[str, set[str]] = {}
-        for turn in self.phase.turns:
-            for lesson in turn.lessons:
-                if lesson.teacher is not None and ":" not in lesson.teacher and lesson.teacher not in self.learners:
-                    reads.setdefault(lesson.teacher, set()).update(lesson.objective.reads)
-            for teacher in turn.told_by:
-                if teacher not in self.learners and teacher in self.stage.cast:
-                    reads.setdefault(teacher, set()).update(("logits", "maps", "embedding"))
-        changing = self.stage.data.augmentation != "none" or self.stage.data.mix != "none"
-        if changing or self.split is None or not self.speed.cached_teacher:
-            return {}
-        found = {}
-        for role, fields in reads.items():
-            if LIVE in fields or SECOND in fields or role in self.phase.moving:
-                continue
-            network = self.stage.cast[role]
-            network.eval()
-            with torch.no_grad():
-                seen = network.look(self.stage.eyes(role, self.split)[:2])
-            if self.epochs > 1 and TeacherMemory.size(seen, fields, len(self.split)) <= MEMORY:
-                found[role] = remembered(self.stage, role, self.split, fields)
-        return found
-
     def _places(self, split: Split, labelled_only: bool) -> Iterator[tuple[int, Tensor]]:
         """(epoch, rows of the split) for step after step: a fresh order each epoch, full batches only.
 
@@ -209,11 +196,17 @@ class PhaseRun:
         batch = min(self.batch, len(rows))
         epoch = 0
         while True:
-            generator = torch.Generator().manual_seed(self.stage.recipe.seed * 100_003 + epoch)
-            order = rows[torch.randperm(len(rows), generator=generator).to(rows.device)]
+            order = rows[self._order(epoch, len(rows))]
             for start in range(0, len(order) - batch + 1, batch):
                 yield epoch, order[start : start + batch]
             epoch += 1
+
+    def _order(self, epoch: int, count: int | None = None) -> Tensor:
+        """(count,): in which order an epoch shows so many pictures, all of the split unless it is said."""
+        assert self.split is not None
+        generator = torch.Generator().manual_seed(self.stage.recipe.seed * 100_003 + epoch)
+        order = torch.randperm(len(self.split) if count is None else count, generator=generator)
+        return order.to(self.split.labels.device)
 
     def names(self, turn: Turn) -> tuple[list[str], list[float]]:
         """The terms of a turn by the names that Step events use, and their weights. Known after the first step."""
@@ -256,7 +249,12 @@ class PhaseRun:
         return found
 
     def _draw(self) -> dict[bool, tuple[int, Tensor | None]]:
-        return {only: next(places) for only, places in self.orders.items()}
+        found: dict[bool, tuple[int, Tensor | None]] = {only: next(places) for only, places in self.orders.items()}
+        epoch, places = found.get(False, (0, None))
+        if places is not None:
+            self._drawn = Drawn(epoch, self._draws % self.epoch_steps, places)
+            self._draws += 1
+        return found
 
     def _set_rate(self) -> None:
         progress = self.done / max(1, self.steps)
@@ -308,19 +306,19 @@ class PhaseRun:
             )
 
     def _images(self, role: str, places: Tensor, epoch: int) -> Tensor:
+        """The pictures of these rows as a role sees them in an epoch; mostly all roles of a step see the same."""
         assert self.split is not None
-        images = self.stage.eyes(role, self.split).index_select(0, places)
-        if self.stage.data.augmentation != "none":
-            images = augment(
-                images, self.split.index.index_select(0, places),
-                kind=self.stage.data.augmentation, seed=self.stage.recipe.seed, epoch=epoch,
-            )  # fmt: skip
-        if self.stage.data.mix != "none":
-            images = mixed(
-                images, self.split.index.index_select(0, places),
-                kind=self.stage.data.mix, seed=self.stage.recipe.seed, epoch=epoch,
-            )  # fmt: skip
-        return self._laid(images)
+        eyes, data, seed = self.stage.eyes(role, self.split), self.stage.data, self.stage.recipe.seed
+        if self._shown is not None:
+            *shown, images = self._shown
+            if shown[0] is eyes and shown[1] is places and shown[2] == epoch:
+                return images
+        images = eyes.index_select(0, places)
+        index = self.split.index.index_select(0, places)
+        images = augment(images, index, kind=data.augmentation, seed=seed, epoch=data.view(epoch))
+        images = self._laid(mixed(images, index, kind=data.mix, seed=seed, epoch=epoch))
+        self._shown = eyes, places, epoch, images
+        return images
 
     def _second(self, images: Tensor, places: Tensor | None, epoch: int) -> Tensor:
         """A stronger view of the step's pictures; the same one for student and teacher."""
@@ -380,8 +378,8 @@ class PhaseRun:
                 return seen[role]
             if images is None and not graph and role in seen:
                 return seen[role].detach()  # peers that step at once speak as they were before
-            if images is None and not graph and role in self.memories and places is not None:
-                return self.memories[role].at(places)
+            if images is None and not graph and (kept := self._kept(role, places)) is not None:
+                return kept
             pictures = images
             if pictures is None:
                 pictures = batch.images if places is None else self._images(role, places, epoch)
@@ -478,8 +476,9 @@ class PhaseRun:
         if role in seen:
             found = self.stage.view(view, seen)
             return found.fixed() if LIVE in reads else found.detach()
-        if role in self.memories and places is not None:
-            return self.memories[role].at(places)
+        kept = self._kept(view, places)
+        if kept is not None:
+            return kept
         network = self.stage.cast[role]
         network.train(role in self.learners)  # a peer speaks as it trains, with the batch's own statistics
         images = batch.images if places is None else self._images(role, places, epoch)
@@ -488,42 +487,12 @@ class PhaseRun:
             looked = replace(looked, second=look_frozen(network, self._second(images, places, epoch)))
         return self.stage.view(view, {role: looked})
 
+    def _kept(self, role: str, places: Tensor | None) -> Seen | None:
+        return None if places is None or self._frozen is None else self._frozen.said(role, places, self._drawn)
+
 
 def _sum(values: list[Tensor]) -> Tensor:
     """The sum of tensors of one shape, with no kernel more than it takes."""
     if len(values) == 1:
         return values[0]
     return values[0] + values[1] if len(values) == 2 else torch.stack(values).sum(dim=0)
-
-
-def taken_whole(learned: list[nn.Parameter], device: torch.device) -> Tensor:
-    """(2,): the length of the gradient that the only term has on what is learned, and no cosine."""
-    if not learned:
-        return torch.full((2,), math.nan, device=device)
-    flat = [torch.zeros_like(one).flatten() if one.grad is None else one.grad.flatten() for one in learned]
-    length = torch.cat(flat).float().norm()
-    return torch.stack([length, length.new_full((), math.nan)])
-
-
-def taken_apart(means: list[Tensor], distilled: list[bool], learned: list[nn.Parameter]) -> Tensor:
-    """(terms + 1,): each weighted term's gradient length on what is learned, and the cosine of labels and teachers."""
-    device = means[0].device
-    if not learned:
-        return torch.full((len(means) + 1,), math.nan, device=device)
-    lengths: list[Tensor] = []
-    sums: dict[bool, Tensor] = {}
-    for mean, told in zip(means, distilled, strict=True):
-        flat = torch.zeros(1, device=device)
-        if mean.requires_grad:
-            found = torch.autograd.grad(mean, learned, retain_graph=True, allow_unused=True)
-            flat = torch.cat(
-                [torch.zeros_like(one).flatten() if part is None else part.flatten()
-                 for part, one in zip(found, learned, strict=True)]
-            ).float()  # fmt: skip
-            sums[told] = sums[told] + flat if told in sums else flat
-        lengths.append(flat.norm())
-    cosine = (
-        torch.cosine_similarity(sums[True], sums[False], dim=0)
-        if len(sums) == 2 else torch.tensor(math.nan, device=device)
-    )  # fmt: skip
-    return torch.stack([*lengths, cosine])

@@ -68,8 +68,9 @@ class ClassWise(Scheme):
             logits = moment.see("student").logits
             rows = groups.partners(labels, moment.generator)
             images = augment(
-                split.images[rows], split.index[rows], kind=data.augmentation, seed=seed, epoch=moment.epoch
-            )
+                split.images[rows], split.index[rows],
+                kind=data.augmentation, seed=seed, epoch=data.view(moment.epoch),
+            )  # fmt: skip
             with torch.no_grad():
                 told = network.look(images).logits
             alike = soft_kl(logits, told, self.temperature)
