@@ -20,6 +20,7 @@ PROBES = discover(probes, Probe)  # type: ignore[type-abstract]
 
 _SCHEME_FACTS = (
     "kind", "uses_teacher", "uses_methods", "takes_matching", "refusal", "example", "paper", "provenance", "pitfalls",
+    "foretells",
 )  # fmt: skip
 _METHOD_FACTS = (
     "family", "formula", "paper", "provenance", "convention", "pitfalls", "weight", "rests", "matches", "prefers",

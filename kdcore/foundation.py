@@ -11,7 +11,7 @@ from torch import Tensor
 
 from kdcore.events import Event
 from kdcore.recipe import code_version
-from kdcore.scheme import Phase, Scheme
+from kdcore.scheme import Phase
 from kdcore.stage import Stage
 
 
@@ -41,7 +41,7 @@ def key_of(stage: Stage, phase: Phase, number: int) -> str:
     if not plain or any(lesson.kind != "alone" for lesson in phase.turns[0].lessons):
         return ""
     learner = phase.turns[0].learner
-    if learner not in stage.castings or type(stage.scheme).dress is not Scheme.dress:
+    if learner not in stage.castings or learner in stage.dressed:
         return ""
     casting, recipe, budget = stage.castings[learner], stage.recipe, stage.budget
     whose = ("teacher_epochs", "teacher_rate") if phase.budget == "teacher" else ("epochs", "rate")

@@ -64,6 +64,10 @@ class Generator(nn.Module):
             nn.Conv2d(width, channels, 3, padding=1), nn.Tanh(), nn.BatchNorm2d(channels, affine=False)
         )
 
+    def fresh(self) -> bool:
+        """Whether it has not learned yet."""
+        return int(self.norm.num_batches_tracked or 0) == 0
+
     def forward(self, noise: Tensor) -> Tensor:
         """(N, noise) -> (N, *shape)."""
         planes = self.norm(self.start(noise).view(len(noise), 2 * self.width, *self.sizes[0]))

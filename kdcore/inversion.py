@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from kdcore.answer import Answer
 from kdcore.generation import EXAMPLE, DataFree, Pool, learns, needs_norms, needs_pictures, told
-from kdcore.made_pictures import grid
+from kdcore.made_pictures import collapsed, grid, spread
 from kdcore.network import Network
 from kdcore.scheme import Between, Moment, Phase, Turn, taught_by_labels
 from kdcore.scoring import logits_of
@@ -32,6 +32,10 @@ class Sought(nn.Module):
     def pictures(self) -> Tensor:
         """(n, *shape), with a graph to what is trained."""
         raise NotImplementedError
+
+    def fresh(self) -> bool:
+        """Whether nothing has been sought yet and its pictures may well be the same."""
+        return False
 
 
 @dataclass(frozen=True)
@@ -137,6 +141,7 @@ def sought(found: Sought, teacher: Network, between: Between) -> Callable[[], li
     """Shows the pictures as they form."""
 
     def shows() -> list[Answer]:
+        fresh = found.fresh()
         modes = {module: module.training for module in found.modules()}
         found.eval()
         with torch.no_grad():
@@ -145,11 +150,12 @@ def sought(found: Sought, teacher: Network, between: Between) -> Callable[[], li
             module.training = mode
         logits = logits_of(teacher, pictures).float()
         right = 100 * float((logits.argmax(dim=1) == found.labels).float().mean())
-        spread = float(pictures.std(dim=0).mean())
         says = (
             f"The teacher sees in {right:.0f} % of the {len(pictures)} pictures the class that they are meant to show; "
-            f"from picture to picture a pixel varies by {spread:.2f} standard deviations of real ones."
+            f"from picture to picture a pixel varies by {spread(pictures):.2f} standard deviations of real ones."
         )
+        if not fresh and (few := collapsed(pictures, logits, found.labels, between.data())):
+            says = f"The search has collapsed: {few}"
         return [grid("The pictures as they form", says, pictures, logits, between.data())]
 
     return shows

@@ -18,7 +18,7 @@ from kdcore.cards import Catalog
 from kdcore.clerk import Clerk, patiently
 from kdcore.failure import sentence
 from kdcore.patience import Waits
-from kdcore.preview import Preview
+from kdcore.preview import Foretold, Preview
 from kdcore.processes import this_process
 from kdcore.recipe import Recipe, RecipeError, code_version
 from kdcore.registry import UnknownKey
@@ -127,6 +127,10 @@ class Desk:
             while len(self._previews) > PREVIEWS:
                 self._previews.popitem(last=False)
         return found
+
+    def foretell(self, recipe: Recipe) -> Foretold:
+        """What its scheme can say of the recipe's cast before the run, now. Raises AskError."""
+        return Foretold.from_json(self._asked({"do": "foretell", "recipe": recipe.to_json()}))
 
     def balance(self, recipe: Recipe, share: float) -> dict[int, float]:
         """Place of a method in the recipe -> the weight at which its gradient on the student is `share` times that of

@@ -24,7 +24,8 @@ JUDGED = 240
 FEW = 0.25
 """Collapsed below this share of the way from one class to all, counted as the teacher's mean answer is spread."""
 ALIKE = 0.1
-"""Collapsed below this spread of a pixel over the pictures, in standard deviations of the pixels of real ones."""
+"""Collapsed below this spread of a pixel over the pictures, or over those of a class, in standard deviations of the
+pixels of real ones."""
 
 
 def generated(maker: Generator, teacher: Network, between: Between) -> Callable[[], list[Answer]]:
@@ -39,8 +40,7 @@ def generated(maker: Generator, teacher: Network, between: Between) -> Callable[
             pictures = maker(noise)
         maker.train(was)
         logits = logits_of(teacher, pictures).float()
-        fresh = int(maker.norm.num_batches_tracked or 0) == 0
-        says = "The generator has not learned yet." if fresh else variety(pictures, logits, between.data())
+        says = "The generator has not learned yet." if maker.fresh() else variety(pictures, logits, between.data())
         return [grid("What the generator makes", says, pictures, logits, between.data())]
 
     return shows
@@ -48,24 +48,50 @@ def generated(maker: Generator, teacher: Network, between: Between) -> Callable[
 
 def variety(pictures: Tensor, logits: Tensor, data: Data) -> str:
     """One sentence on how various pictures (N, *shape) are, and whether their generator has collapsed."""
-    mean = F.softmax(logits, dim=1).mean(dim=0)
-    count = float(torch.exp(torch.special.entr(mean).sum()))
-    spread = float(pictures.std(dim=0).mean())
+    if few := collapsed(pictures, logits, logits.argmax(dim=1), data):
+        return f"The generator has collapsed: {few}"
+    return (
+        f"The teacher's answers are spread as if over {classes_seen(logits):.1f} of {data.classes} classes; from "
+        f"picture to picture a pixel varies by {spread(pictures):.2f} standard deviations of real ones."
+    )
+
+
+def collapsed(pictures: Tensor, logits: Tensor, classes: Tensor, data: Data) -> str:
+    """How pictures (N, *shape) are of few classes, all the same one, or one for each of their `classes` (N,).
+
+    "" where they are various. `logits` (N, C) are the teacher's.
+    """
+    count = classes_seen(logits)
     if count < 1.0 + FEW * (data.classes - 1):
+        mean = F.softmax(logits, dim=1).mean(dim=0)
         most = int(mean.argmax())
         return (
-            f"The generator has collapsed: {100 * float(mean[most]):.0f} % of the teacher's answers are "
-            f"{data.class_names[most]}, as if there were {count:.1f} of {data.classes} classes."
+            f"{100 * float(mean[most]):.0f} % of the teacher's answers are {data.class_names[most]}, as if there were "
+            f"{count:.1f} of {data.classes} classes."
         )
-    if spread < ALIKE:
+    far = spread(pictures)
+    if far < ALIKE:
+        return f"its pictures are almost the same, their pixels differ by {far:.2f} standard deviations of real ones."
+    groups = [group for one in classes.unique() if len(group := pictures[classes == one]) > 1]
+    if not groups:
+        return ""
+    far = sum(len(group) * spread(group) for group in groups) / sum(map(len, groups))
+    if far < ALIKE:
         return (
-            f"The generator has collapsed: its pictures are almost the same, their pixels differ by {spread:.2f} "
-            "standard deviations of real ones."
+            f"it makes one picture for each class, within a class pixels differ by {far:.2f} standard deviations of "
+            "real ones."
         )
-    return (
-        f"The teacher's answers are spread as if over {count:.1f} of {data.classes} classes; from picture to picture "
-        f"a pixel varies by {spread:.2f} standard deviations of real ones."
-    )
+    return ""
+
+
+def classes_seen(logits: Tensor) -> float:
+    """As if over how many classes the teacher's mean answer is spread: 1 for one of them, C for all alike."""
+    return float(torch.exp(torch.special.entr(F.softmax(logits, dim=1).mean(dim=0)).sum()))
+
+
+def spread(pictures: Tensor) -> float:
+    """How much a pixel varies over the pictures (N, *shape), in standard deviations of the pixels of real ones."""
+    return float(pictures.std(dim=0).mean())
 
 
 def grid(title: str, says: str, pictures: Tensor, logits: Tensor, data: Data) -> PictureGrid:

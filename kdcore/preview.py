@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 from dataclasses import asdict, dataclass, field
 from typing import Any
+
+from kdcore.answer import Answer, answer_from_bytes
 
 
 @dataclass(frozen=True)
@@ -30,3 +33,22 @@ class Preview:
     @staticmethod
     def from_json(found: dict[str, Any]) -> Preview:
         return Preview(**found)
+
+
+@dataclass(frozen=True)
+class Foretold:
+    """What a scheme can say of its cast before the run, as far as other runs have trained what it takes."""
+
+    says: str = ""
+    answers: list[Answer] = field(default_factory=list)
+    waits: list[str] = field(default_factory=list)
+    """Keys of phases (`foundation.key_of`): once a run has trained them, more can be said."""
+
+    def to_json(self) -> dict[str, Any]:
+        pictures = [base64.b64encode(one.to_bytes()).decode() for one in self.answers]
+        return {"says": self.says, "answers": pictures, "waits": self.waits}
+
+    @staticmethod
+    def from_json(found: dict[str, Any]) -> Foretold:
+        answers = [answer_from_bytes(base64.b64decode(one)) for one in found["answers"]]
+        return Foretold(found["says"], answers, found["waits"])

@@ -29,6 +29,18 @@ class Probe(Spec, ABC):
     """Its place, from 1, among those that a worker asks while nobody asks it anything: what takes long the first time,
     since most of it is of teacher and student alone, which stay. 0 for what is quick, or of the moment alone."""
 
+    turned: ClassVar[tuple[str, ...]] = ()
+    """Knobs that who looks is likely to turn, and that make it take long: a choice, or the number of a picture."""
+
+    def beside(self) -> list[Probe]:
+        """The same question with one control moved on: what a worker asks while whoever looks at this one rests."""
+        found = []
+        for name in self.turned:
+            knob, now = self.knobs[name], getattr(self, name)
+            others = [one for one in knob.choices if one != now] or [min(now + 1, knob.high)]
+            found += [type(self)(**{**self.settings(), name: other}) for other in others]
+        return found
+
     @abstractmethod
     def ask(self, revived: Revived) -> Answer:
         """The answer for one moment of a run. Raises ProbeError with one sentence where it cannot be asked."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, Protocol
@@ -15,6 +15,7 @@ from kdcore.answer import Answer
 from kdcore.data import Data, Split
 from kdcore.network import Network
 from kdcore.objective import Objective
+from kdcore.preview import Foretold
 from kdcore.recipe import Pick
 from kdcore.spec import Spec, knob
 from kdcore.vocabulary import Batch, Paper, Seen, Terms
@@ -189,6 +190,9 @@ class Scheme(Spec, ABC):
     """Which kinds of layer matching make sense here."""
     refusal: ClassVar[str] = ""
     """Why others do not."""
+    foretells: ClassVar[str] = ""
+    """What can be said before the run once its teacher has been trained, in words that go on with "is known …"; "" for
+    most schemes, which have nothing to say before."""
     baseline: bool = knob(True, help="Also train the student alone, from the same start with the same budget.")
 
     def cast(self, teacher: Pick, student: Pick) -> dict[str, Casting]:
@@ -209,6 +213,13 @@ class Scheme(Spec, ABC):
     def dress(self, role: str, network: Network, seen: Seen) -> Network:
         """The network with what this scheme adds to it (exits, for instance), from what it saw of a batch."""
         return network
+
+    def foretell(self, cast: Mapping[str, Network], between: Between, trained: Collection[str]) -> Foretold:
+        """What can be said of the cast before the run; the `trained` roles stand as their own phases leave them.
+
+        Fast, and asked for at every move of a knob. The cast is the caller's to throw away.
+        """
+        return Foretold()
 
 
 @dataclass(frozen=True)

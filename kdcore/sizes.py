@@ -29,11 +29,21 @@ EXAMPLE: dict[str, Any] = {
 """A recipe in which the student is far smaller than the teacher."""
 
 
+MOST = 8
+"""Assistants at most: a chain as long as a cast can still be looked through, and its trainings be waited for."""
+
+
 class Assisted(Scheme):
     """Assistants of middle size stand between teacher and student; a subclass says who teaches whom."""
 
     kind = "capacity gap"
-    assistants: int = knob(1, 0, 3, help="How many assistants stand between teacher and student.", unit="assistants")
+    assistants: int = knob(
+        1,
+        0,
+        MOST,
+        help="How many assistants stand between teacher and student. Each is trained too.",
+        unit="assistants",
+    )
     direct: bool = knob(True, help="Also distil straight from the teacher into the same student, for comparison.")
 
     def middle(self) -> list[str]:
@@ -42,8 +52,8 @@ class Assisted(Scheme):
 
     def cast(self, teacher: Pick, student: Pick) -> dict[str, Casting]:
         roles = {"teacher": Casting(teacher, "teacher")}
-        for number, name in enumerate(self.middle(), start=1):
-            roles[name] = Casting(between_sizes(teacher, student, number / (self.assistants + 1)), "assistant")
+        for name, network in zip(self.middle(), spread(teacher, student, self.assistants), strict=True):
+            roles[name] = Casting(network, "assistant")
         roles["student"] = Casting(student, "student")
         if self.direct and self.assistants:
             roles["direct"] = Casting(student, "peer", twin_of="student")
@@ -99,23 +109,51 @@ def _stairs(chain: Mapping[str, Network], alone: Network | None, between: Betwee
     return [stairs(chain, alone, between)]
 
 
+def spread(teacher: Pick, student: Pick, count: int) -> list[Pick]:
+    """So many networks from the teacher's size down to the student's. Raises RecipeError where they run out."""
+
+    def steps(count: int) -> list[Pick]:
+        return [between_sizes(teacher, student, number / (count + 1)) for number in range(1, count + 1)]
+
+    def differ(found: list[Pick]) -> bool:
+        return all(above != below for above, below in pairwise(found))
+
+    found = steps(count)
+    if differ(found) or _grows(teacher, student):  # which is refused for another reason
+        return found
+    twins = next(number for number, (above, below) in enumerate(pairwise(found), 1) if above == below)
+    most = max(fewer for fewer in range(1, count) if differ(steps(fewer)))
+    raise RecipeError(
+        "scheme.assistants",
+        f"assistants={count}: assistant {twins} and assistant {twins + 1} would be the same network; between this "
+        f"teacher and this student there are sizes for {most} at most",
+    )
+
+
+def _grows(teacher: Pick, student: Pick) -> bool:
+    """Whether the student is larger than the teacher in a number that both have."""
+    numbers = [name for name, one in teacher.settings.items() if isinstance(one, int | float)]
+    return teacher.key == student.key and any(student.settings[name] > teacher.settings[name] for name in numbers)
+
+
 def between_sizes(teacher: Pick, student: Pick, share: float) -> Pick:
-    """The teacher's network with whole-number knobs `share` of the way down to the student's, geometrically.
+    """The teacher's network with its numbers `share` of the way down to the student's, geometrically.
 
     Where the student is another kind of network, the width falls by `share` of the way to a quarter.
     """
     settings = dict(teacher.settings)
     for name, large in teacher.settings.items():
-        if not isinstance(large, int) or isinstance(large, bool) or large < 1:
+        if not isinstance(large, int | float) or isinstance(large, bool) or large <= 0:
             continue
         if student.key == teacher.key:
             small = student.settings[name]
-        elif name == "width":
-            small = max(1, large // 4)
+        elif name in ("width", "widen"):
+            small = large / 4
         else:
             continue
-        if small >= 1:
-            settings[name] = max(1, round(large ** (1 - share) * small**share))
+        if small > 0:
+            size = large ** (1 - share) * small**share
+            settings[name] = max(1, round(size)) if isinstance(large, int) else float(f"{size:.3g}")
     return Pick(teacher.key, settings)
 
 

@@ -70,6 +70,7 @@ def knob(
 class Spec:
     """A thing with knobs. `Spec(**settings)` checks every setting; `settings()` gives all of them back.
 
+    Its own knobs stand before those of its bases, the nearest base first: forms are drawn in this order.
     Raises KnobError for an unknown name, a wrong type or a value out of bounds.
     """
 
@@ -77,23 +78,25 @@ class Spec:
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        knobs: dict[str, Knob] = {}
+        own: dict[str, Knob] = {}
+        inherited: dict[str, Knob] = {}
         for base in reversed(cls.__mro__[1:]):
-            knobs.update(base.__dict__.get("knobs", {}))
+            knobs = base.__dict__.get("knobs", {})
+            inherited = {**knobs, **{name: old for name, old in inherited.items() if name not in knobs}}
         for name, value in list(cls.__dict__.items()):
             if isinstance(value, Knob):
-                knobs[name] = Knob(
+                own[name] = Knob(
                     name, value.kind, value.default, value.low, value.high,
                     value.choices, value.help, value.unit, value.scale,
                 )  # fmt: skip
-                knobs[name].check(value.default)
+                own[name].check(value.default)
                 setattr(cls, name, value.default)
-            elif name in knobs and name != "knobs":  # a subclass may give a knob of its base another default
-                old = knobs[name]
-                knobs[name] = Knob(
+            elif name in inherited and name != "knobs":  # a subclass may give a knob of its base another default
+                old = inherited[name]
+                inherited[name] = Knob(
                     name, old.kind, old.check(value), old.low, old.high, old.choices, old.help, old.unit, old.scale
                 )
-        cls.knobs = knobs
+        cls.knobs = {**own, **{name: old for name, old in inherited.items() if name not in own}}
 
     def __init__(self, **settings: Any) -> None:
         super().__init__()

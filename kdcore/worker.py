@@ -13,13 +13,14 @@ import torch
 
 from kdcore import engine
 from kdcore.balance import balance
-from kdcore.beginnings import source_for
+from kdcore.beginnings import laid_on, source_for
 from kdcore.catalog import PROBES, catalog
 from kdcore.export import export_student
 from kdcore.failure import sentence
+from kdcore.foretelling import foretell
 from kdcore.network import parameters_of
 from kdcore.patience import Stopped, told
-from kdcore.probe import ProbeError
+from kdcore.probe import Probe, ProbeError
 from kdcore.processes import cores
 from kdcore.recipe import Recipe
 from kdcore.registry import pick
@@ -37,8 +38,10 @@ KEPT_NUMBERS = 16_000_000
 """Weights in them together, beyond two."""
 SAYS = 0.2
 """Seconds between two words on how far an answer is."""
-RESTS, ENOUGH = 1.0, 15.0
-"""Seconds without a question before it looks ahead, and those that it spends on that for one run."""
+RESTS, ENOUGH, NEARBY = 0.5, 15.0, 5.0
+"""Seconds without a question before it looks ahead, those that it spends on that for one run, and for one question."""
+LOOKED_AT = 64
+"""Questions of which it remembers that it has looked around them."""
 
 
 def scribe(shelf: Shelf, caller: Caller, *, source: Source | None = None) -> int:
@@ -56,7 +59,7 @@ def scribe(shelf: Shelf, caller: Caller, *, source: Source | None = None) -> int
 def worker(shelf: Shelf, caller: Caller) -> int:
     """Answer requests until stdin ends.
 
-    {"do": "catalog" | "preview" | "balance" | "ask" | "export", "number": …, …}
+    {"do": "catalog" | "preview" | "foretell" | "balance" | "ask" | "export", "number": …, …}
     -> {"ok": …} or {"error": sentence, "where": setting}, with the number; before it, where an answer takes long,
     {"share": how much of it is done}. {"do": "stop", "number": …}: nobody wants that answer any more.
     """
@@ -100,9 +103,11 @@ class _Unasked:
 
     def __init__(self, caller: Caller, seconds: float) -> None:
         self._caller, self._until = caller, time.monotonic() + seconds
+        self.asked = False
 
     def __call__(self, share: float) -> None:
-        if not self._caller.idle(0.0) or time.monotonic() > self._until:
+        self.asked = self.asked or not self._caller.idle(0.0)
+        if self.asked or time.monotonic() > self._until:
             raise Stopped("something else was asked")
 
 
@@ -113,6 +118,9 @@ class Answers:
         self._shelf = shelf
         self._moments: OrderedDict[tuple[str, str], Revived] = OrderedDict()
         self._spent: dict[str, float] = {}
+        self._shown: tuple[str, Probe, Revived] | None = None
+        """The run, the question and the moment that whoever looks asked for: a film asks for others after it."""
+        self._around: OrderedDict[str, None] = OrderedDict()
 
     def answer(self, request: Message) -> Any:
         """Raises whatever goes wrong; ValueErrors carry a sentence."""
@@ -121,6 +129,8 @@ class Answers:
                 return catalog().to_json()
             case "preview":
                 return engine.rehearse(Recipe.from_json(request.get("recipe"))).to_json()
+            case "foretell":
+                return foretell(Recipe.from_json(request.get("recipe")), laid_on(self._shelf)).to_json()
             case "balance":
                 weights = balance(Recipe.from_json(request.get("recipe")), float(request["share"]))
                 return {str(number): weight for number, weight in weights.items()}
@@ -140,19 +150,26 @@ class Answers:
             while len(self._moments) > KEPT_MOMENTS or (len(self._moments) > 2 and self._numbers() > KEPT_NUMBERS):
                 self._moments.popitem(last=False)
         self._moments.move_to_end(moment)
+        revived = self._moments[moment]
         torch.manual_seed(0)  # a probe that draws draws the same for the same question
-        run.keep_answer(request["key"], probe.ask(self._moments[moment]).to_bytes())
+        run.keep_answer(request["key"], probe.ask(revived).to_bytes())
+        question = (run.id, type(probe), probe.settings())
+        if self._shown is None or question != (self._shown[0], type(self._shown[1]), self._shown[1].settings()):
+            self._shown = (run.id, probe, revived)
         return request["key"]
 
     def look_ahead(self, caller: Caller) -> None:
-        """While nobody asks, look at what the next section of a page will want of the run asked about last.
+        """While nobody asks, look at what will be wanted next of the run asked about last: the present question with a
+        control moved on, then what other sections of a page ask.
 
         Only of a finished one, and once: what trains has the core for itself. The answers are not kept, but what they
         were made of is (`recalled`).
         """
-        if not self._moments or not caller.idle(RESTS):
+        if self._shown is None or not caller.idle(RESTS):
             return
-        (name, _), revived = next(reversed(self._moments.items()))
+        name, probe, revived = self._shown
+        if not self._looked_around(caller, name, probe, revived):
+            return
         spent = self._spent.get(name, 0.0)
         began = time.monotonic()
         try:
@@ -168,6 +185,26 @@ class Answers:
         except Exception:
             spent = ENOUGH  # whoever asks will be told what is wrong
         self._spent[name] = spent
+
+    def _looked_around(self, caller: Caller, name: str, probe: Probe, revived: Revived) -> bool:
+        """Asks the present question with a control moved on. Whether it may go on: nobody asked meanwhile."""
+        key = f"{name} {revived.epoch} {type(probe).__name__} {probe.settings()}"
+        if key in self._around:
+            return True
+        unasked = _Unasked(caller, NEARBY)
+        with contextlib.suppress(Exception):  # whoever asks will be told what is wrong
+            if self._shelf.run(name).state() != "finished":
+                return True
+            with told(unasked):
+                for other in probe.beside():
+                    unasked(0.0)
+                    with contextlib.suppress(ProbeError):
+                        other.ask(revived)
+        if not unasked.asked:
+            self._around[key] = None
+            while len(self._around) > LOOKED_AT:
+                self._around.popitem(last=False)
+        return not unasked.asked
 
     def _numbers(self) -> int:
         return sum(parameters_of(one) for moment in self._moments.values() for one in moment.networks.values())

@@ -32,6 +32,24 @@ def test_a_subclass_may_give_another_default() -> None:
     assert Lamp.knobs["colour"].default == "white"
 
 
+def test_own_knobs_come_first_then_those_of_the_nearest_base() -> None:
+    class Switched(Lamp):
+        """A lamp with a switch."""
+
+        switch: bool = knob(False, help="Whether it has one.")
+        bulbs: int = knob(1, 1, 2, help="Fewer bulbs.")
+
+    class Table(Switched):
+        """A lamp for a table."""
+
+        high: float = knob(0.4, 0.1, 1.0, help="How high.")
+        colour = "red"
+
+    assert list(Table.knobs) == ["high", "switch", "bulbs", "bright", "colour", "on"]
+    assert Table().settings()["colour"] == "red"
+    assert Table.knobs["bulbs"].high == 2
+
+
 def test_whole_numbers_pass_for_numbers_and_the_other_way_only_if_whole() -> None:
     assert Lamp(bright=1).bright == 1.0
     assert Lamp(bulbs=3.0).bulbs == 3

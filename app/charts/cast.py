@@ -11,11 +11,17 @@ from app.charts.panels import FAMILY
 from app.charts.scales import faint
 from app.theme import colour, count, dress
 
-ROWS = 8
+ROWS = 12
 """Phases that are drawn; of more it is said how many follow."""
-ROW, HEAD = 94, 62
-"""Pixels of a phase and of the names above."""
-NODE = 0.6
+ROW, LINE = 94, 15
+"""Pixels of a phase, and of a line of the names above."""
+WIDE = 5
+"""Networks up to which each has room for its kind beside its size; of more the kind is left to whoever points at it."""
+ARC = 0.22
+"""How high an arrow rises at most, in phases: its words stand between it and the phase's title."""
+EDGE = 0.065
+"""Half of what the words under a network take, as a share of the figure's width."""
+NODE = 0.64
 """How far below a row's upper edge its networks stand."""
 
 
@@ -54,47 +60,68 @@ def draw(roles: dict[str, dict[str, Any]], phases: list[dict[str, Any]], *, dark
     columns = {name: place for place, name in enumerate([*roles, *others])}
     colours = _colours(roles, list(others))
     figure = go.Figure()
+    heads = {name: _head(name, roles, colours, narrow=len(columns) > WIDE) for name in columns}
+    edge = max(0.5, EDGE * len(columns))
+    head = LINE * max(map(len, heads.values())) + 14
     for name, place in columns.items():
         figure.add_annotation(
-            x=place, y=0.08, yanchor="bottom", showarrow=False, font={"size": 12}, text=_head(name, roles, colours)
-        )
+            x=place, y=0.08, yanchor="bottom", showarrow=False, font={"size": 12}, text="<br>".join(heads[name]),
+            hovertext=_title(name, roles),
+        )  # fmt: skip
     for row, step in enumerate(steps[:ROWS]):
         figure.add_annotation(
-            x=-0.48, y=-row - 0.02, xanchor="left", yanchor="top", showarrow=False, font={"size": 12},
+            x=0.02 - edge, y=-row - 0.02, xanchor="left", yanchor="top", showarrow=False, font={"size": 12},
             text=f"<b>{row + 1}</b>  {_safe(step.title)}",
         )  # fmt: skip
         figure.add_shape(
-            type="line", x0=-0.5, x1=len(columns) - 0.5, y0=-row, y1=-row, line={"color": faint(dark=dark), "width": 1}
-        )
+            type="line", x0=-edge, x1=len(columns) - 1 + edge, y0=-row, y1=-row,
+            line={"color": faint(dark=dark), "width": 1},
+        )  # fmt: skip
         _networks(figure, step, row, columns, colours, roles, dark=dark)
+        said: set[tuple[str, str]] = set()
         for (teacher, learner), methods in step.teaches.items():
-            _arrow(figure, step, row, columns, colours, teacher, learner, methods)
+            new = (learner, str(methods)) not in said  # what several teachers say alike is written once
+            said.add((learner, str(methods)))
+            _arrow(figure, step, row, columns, colours, teacher, learner, methods, written=new)
     more = len(steps) - ROWS
     if more > 0:
         figure.add_annotation(
-            x=-0.48, y=-ROWS - 0.02, xanchor="left", yanchor="top", showarrow=False,
+            x=0.02 - edge, y=-ROWS - 0.02, xanchor="left", yanchor="top", showarrow=False,
             text=f"… and {more} more phase{'s' if more > 1 else ''}",
         )  # fmt: skip
     shown = min(len(steps), ROWS) + (0.3 if more > 0 else 0.0)
-    dress(figure, dark=dark, height=round(HEAD + ROW * shown))
+    dress(figure, dark=dark, height=round(head + ROW * shown))
     figure.update_layout(
         margin={"l": 4, "r": 4, "t": 4, "b": 4}, showlegend=False, hovermode="closest", font_family=FAMILY
     )
-    figure.update_xaxes(visible=False, range=[-0.5, len(columns) - 0.5], fixedrange=True)
-    figure.update_yaxes(visible=False, range=[-shown, HEAD / ROW], fixedrange=True)
+    figure.update_xaxes(visible=False, range=[-edge, len(columns) - 1 + edge], fixedrange=True)
+    figure.update_yaxes(visible=False, range=[-shown, head / ROW], fixedrange=True)
     return figure
 
 
 def said(steps: list[Step]) -> str:
     """The same in a sentence: how many phases, who is frozen where."""
-    still: dict[str, list[str]] = {}
+    still: dict[str, list[int]] = {}
     for number, step in enumerate(steps, 1):
         for name in step.frozen():
-            still.setdefault(name, []).append(str(number))
-    told = [
-        f"{name} is frozen in phase{'s' if len(where) > 1 else ''} {', '.join(where)}" for name, where in still.items()
-    ]
+            still.setdefault(name, []).append(number)
+    told = [f"{name} is frozen in phase{'s' if len(where) > 1 else ''} {_runs(where)}" for name, where in still.items()]
     return "; ".join([f"{len(steps)} phase{'s' if len(steps) != 1 else ''}", *told]) + "."
+
+
+def _runs(numbers: list[int]) -> str:
+    """Rising numbers with rows of three and more drawn together.
+
+    >>> _runs([1, 3, 4, 5, 7, 8])
+    '1, 3 to 5, 7, 8'
+    """
+    rows: list[list[int]] = []
+    for number in numbers:
+        if rows and number == rows[-1][-1] + 1:
+            rows[-1].append(number)
+        else:
+            rows.append([number])
+    return ", ".join(f"{row[0]} to {row[-1]}" if len(row) > 2 else ", ".join(map(str, row)) for row in rows)
 
 
 def _step(phase: dict[str, Any]) -> Step:
@@ -131,15 +158,27 @@ def _colours(roles: dict[str, dict[str, Any]], others: list[str]) -> dict[str, s
     return {**found, **{name: colour("", 4 + place) for place, name in enumerate(others)}}
 
 
-def _head(name: str, roles: dict[str, dict[str, Any]], colours: dict[str, str]) -> str:
+def _head(name: str, roles: dict[str, dict[str, Any]], colours: dict[str, str], *, narrow: bool) -> list[str]:
+    """The lines above a network. `narrow`: as little as tells it apart, a word a line."""
     what = roles.get(name)
+    who = "student alone" if what is not None and what["part"] == "baseline" else name
+    named = [f"<b><span style='color:{colours[name]}'>{_safe(one)}</span></b>" for one in _parts(who, narrow)]
     if what is None:
-        return f"<b><span style='color:{colours[name]}'>{_safe(name)}</span></b><br>no classifier"
+        return [*named, *_parts("no classifier", narrow)]
     twin = what.get("twin_of") or ("student" if what["part"] == "baseline" and "student" in roles else "")
-    who = "student alone" if what["part"] == "baseline" else name
-    start = f"<br><i>starts as {_safe(twin)}</i>" if twin else ""
-    size = f"{_safe(what['title'])}, {count(what['parameters'])}"
-    return f"<b><span style='color:{colours[name]}'>{_safe(who)}</span></b><br>{size}{start}"
+    begins = [f"<i>{_safe(one)}</i>" for one in _parts(f"starts as {twin}", narrow)] if twin else []
+    size = count(what["parameters"])
+    return [*named, size if narrow else f"{_safe(what['title'])}, {size}", *begins]
+
+
+def _parts(text: str, narrow: bool) -> list[str]:
+    """A line, or two where there is little room."""
+    before, _, last = text.rpartition(" ")
+    return [before, last] if narrow and before else [text]
+
+
+def _title(name: str, roles: dict[str, dict[str, Any]]) -> str:
+    return f"{name}: {roles[name]['title']}, {count(roles[name]['parameters'])} parameters" if name in roles else name
 
 
 def _networks(
@@ -171,9 +210,12 @@ def _networks(
 
 def _arrow(
     figure: go.Figure, step: Step, row: int, columns: dict[str, int], colours: dict[str, str], teacher: str,
-    learner: str, methods: list[str],
+    learner: str, methods: list[str], *, written: bool,
 ) -> None:  # fmt: skip
-    """From left to right above the networks, from right to left below them, and around one that teaches itself."""
+    """From left to right above the networks, from right to left below them, and around one that teaches itself.
+
+    `written`: with what is taught beside it, where few arrows cross.
+    """
     if teacher not in columns or learner not in columns:
         return
     start, end, level = columns[teacher], columns[learner], -row - NODE
@@ -187,7 +229,7 @@ def _arrow(
         named = (start + reach * 2.4, level + 0.06, "left")
     else:
         side = 1 if end > start else -1
-        lift = side * min(0.14 + 0.05 * abs(end - start), 0.3)
+        lift = side * min(0.12 + 0.04 * abs(end - start), ARC)
         first, last = start + side * reach * 0.8, end - side * reach
         places = [number / 12 for number in range(13)]
         x = [first + (last - first) * place for place in places]
@@ -199,7 +241,8 @@ def _arrow(
         marker={"symbol": "arrow", "size": [0] * (len(x) - 1) + [13], "angleref": "previous",
                 "opacity": 1, "line": {"width": 0}, "color": colours[teacher]},
     ))  # fmt: skip
-    if teacher == learner or len(step.teaches) <= 2:
+    alike = len({str(one) for one in step.teaches.values()}) == 1
+    if teacher == learner or (written and (alike or len(step.teaches) <= 2)):
         figure.add_annotation(
             x=named[0], y=named[1], text=_safe(what if len(what) < 48 else what[:45] + "…"), showarrow=False,
             xanchor=named[2], yanchor="middle" if teacher == learner else "bottom" if end > start else "top",

@@ -72,7 +72,7 @@ def _run(place: st.delta_generator.DeltaGenerator) -> Run | None:
     listed = {run.id: run for run in [chosen, *(run for run in runs[:SHOWN] if run.id != chosen.id)]}
     picked = place.selectbox(
         "On the networks of the run", list(listed), key=f"same.run.{chosen.id}",
-        format_func=lambda id: f"{name_of(recipe_of(listed[id]))} · {id[:4]}{id[16:]}",
+        format_func=lambda id: f"{id[:4]}{id[16:]} · {name_of(recipe_of(listed[id]))}",
     )  # fmt: skip
     if picked and picked != chosen.id:
         state.choose_run(picked)

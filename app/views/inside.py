@@ -237,4 +237,4 @@ def layer_name(layer: dict[str, Any]) -> str:
 
 def _name(run: Run) -> str:
     word = "recorded" if run.recorded else SAID[run.state()][2]
-    return f"{name_of(recipe_of(run))} · {word} · {run.id[:4]}{run.id[16:]}"
+    return f"{run.id[:4]}{run.id[16:]} · {name_of(recipe_of(run))} · {word}"  # a list cuts what is long at its end

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import time
-from collections import OrderedDict
 from concurrent.futures import Future, ThreadPoolExecutor
-from threading import Lock
 from typing import Any
 
 import streamlit as st
@@ -14,68 +11,34 @@ import streamlit as st
 from app import state
 from app.charts.matching import matching
 from app.theme import CONFIG, count, seconds, size
+from app.views.asked import Asked, waited_for
 from app.views.knobs import plain
 from app.words import gloss
 from kdcore.launch import Desk
-from kdcore.preview import Preview
+from kdcore.preview import Foretold, Preview
 from kdcore.recipe import Recipe
-
-KEPT = 64
-"""Plans that the server remembers."""
-AGAIN = 15.0
-"""Seconds after which a plan that came to nothing is asked for again."""
-PATIENCE = 0.25
-"""Seconds that a page waits for a plan before it says that one is coming."""
-
-
-class Planner:
-    """Asks the worker for plans in the background, so that no knob waits for one. One per server."""
-
-    def __init__(self, desk: Desk) -> None:
-        self.desk = desk
-        self._asked: OrderedDict[str, tuple[float, Future[Preview]]] = OrderedDict()
-        self._lock = Lock()
-        self._hands = ThreadPoolExecutor(1, thread_name_prefix="plan")
-
-    def ask(self, recipe: Recipe) -> Future[Preview]:
-        """The plan of this recipe, now or later. Plans that nobody waits for any more are dropped from the line."""
-        text = recipe.to_text()
-        with self._lock:
-            when, found = self._asked.get(text, (0.0, None))
-            if found is None or found.cancelled() or (_came_to_nothing(found) and time.monotonic() - when > AGAIN):
-                for _, other in list(self._asked.values())[:-4]:
-                    other.cancel()
-                found = self._hands.submit(self.desk.preview, recipe)
-                self._asked[text] = (time.monotonic(), found)
-            self._asked.move_to_end(text)
-            while len(self._asked) > KEPT:
-                self._asked.popitem(last=False)
-            return found
-
-    def ready(self, recipe: Recipe) -> Preview | None:
-        """The plan of this recipe if it is there already."""
-        with self._lock:
-            _, found = self._asked.get(recipe.to_text(), (0.0, None))
-        if found is None or not found.done() or found.cancelled() or found.exception() is not None:
-            return None
-        return found.result()
-
-
-def _came_to_nothing(asked: Future[Preview]) -> bool:
-    """Whether the worker had no answer: neither a plan nor a fault of the recipe."""
-    if not asked.done() or asked.cancelled():
-        return False
-    return asked.exception() is not None or not (asked.result().roles or asked.result().faults)
 
 
 @st.cache_resource(show_spinner=False, max_entries=8)
-def _planner(_desk: Desk, name: int) -> Planner:
-    return Planner(_desk)
+def _asked(_desk: Desk, name: int) -> tuple[Asked[Preview], Asked[Foretold]]:
+    hands = ThreadPoolExecutor(1, thread_name_prefix="plan")  # one at a time: what the form shows is asked first
+    return (
+        Asked(_desk.preview, hands, empty=lambda told: not (told.roles or told.faults)),
+        Asked(
+            lambda recipe: _desk.foretell(recipe), hands, empty=lambda told: not told.says,
+            outdated=lambda told: any(state.shelf().laid(key) for key in told.waits),
+        ),
+    )  # fmt: skip
 
 
-def planner() -> Planner:
-    """The server's planner."""
-    return _planner(state.desk(), id(state.desk()))
+def planner() -> Asked[Preview]:
+    """Whoever makes plans."""
+    return _asked(state.desk(), id(state.desk()))[0]
+
+
+def foreteller() -> Asked[Foretold]:
+    """Whoever says before a run what its scheme can say by then."""
+    return _asked(state.desk(), id(state.desk()))[1]
 
 
 def same_networks(recipe: Recipe) -> str:
@@ -97,10 +60,8 @@ def layers_known(recipe: Recipe) -> Preview | None:
 def plan(recipe: Recipe) -> None:
     """Draws the plan, or says that it is coming and draws it once it is there. Asks the page to run again then."""
     asked = planner().ask(recipe)
-    began = time.monotonic()
-    while not asked.done() and time.monotonic() - began < PATIENCE:
-        time.sleep(0.02)
-    st.fragment(_part, run_every=None if asked.done() else 0.4)(asked, asked.done(), _taken_over(recipe))
+    done = waited_for(asked)
+    st.fragment(_part, run_every=None if done else 0.4)(asked, done, _taken_over(recipe))
 
 
 def _taken_over(recipe: Recipe) -> int:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import streamlit as st
 
 from app import state, theme
-from app.draft import particulars
+from app.draft import particulars, said
 from app.starting import hand_over
 from app.views.knobs import plain
 from app.words import gloss
@@ -67,7 +67,7 @@ def short_name_of(recipe: Recipe | None) -> str:
     if title := _experiment(recipe):
         return title
     methods = " + ".join(dict.fromkeys(part.method.key for part in recipe.methods if part.weight != 0)) or "no method"
-    knobs = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in recipe.data.settings.items())
+    knobs = ", ".join(f"{name.replace('_', ' ')} {said(value)}" for name, value in recipe.data.settings.items())
     data = f"{recipe.data.key} ({knobs})" if knobs else recipe.data.key
     scheme = "" if recipe.scheme.key == "offline" else f", {recipe.scheme.key}"
     fork = "" if recipe.parent is None else ", fork"

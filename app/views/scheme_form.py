@@ -13,6 +13,7 @@ from app.draft import example_of, tidy
 from app.starting import take_up
 from app.theme import CONFIG
 from app.views.entry_cards import source
+from app.views.foretold import foretold
 from app.views.knobs import explain, plain
 from app.words import KINDS, gloss
 from kdcore.cards import Card, Catalog
@@ -56,6 +57,8 @@ def scheme_form(
     _card(card, catalog)
     recipe = knobs(recipe, "scheme", card, recipe.scheme.settings, faults, columns=2)
     if chosen == present:
+        if not faults:
+            foretold(recipe, card)
         _cast(layers, bool(faults))
     return recipe
 

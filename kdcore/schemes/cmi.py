@@ -111,6 +111,9 @@ class Made(Sought):
     def pictures(self) -> Tensor:
         return self.generator(self.noise)
 
+    def fresh(self) -> bool:
+        return self.generator.fresh()
+
 
 def cropped(pictures: Tensor, generator: torch.Generator) -> Tensor:
     """(N, *shape): of each picture a part of its own, at least half as high and wide, at the picture's size."""

@@ -9,7 +9,7 @@ import torch
 from kdcore.gated import gated
 from kdcore.recipe import RecipeError
 from kdcore.scheme import Between, Phase, Turn
-from kdcore.sizes import EXAMPLE, Assisted
+from kdcore.sizes import EXAMPLE, MOST, Assisted
 from kdcore.spec import knob
 from kdcore.vocabulary import Batch, Paper
 
@@ -36,7 +36,13 @@ class DenselyGuided(Assisted):
         "Methods with stages of their own cannot be given by several teachers at once.",
     )
     example = {**EXAMPLE, "scheme": {"is": "dgkd", "assistants": 2}}
-    assistants: int = knob(2, 1, 3, help="How many assistants stand between teacher and student.", unit="assistants")
+    assistants: int = knob(
+        2,
+        1,
+        MOST,
+        help="How many assistants stand between teacher and student. Each is trained too.",
+        unit="assistants",
+    )
     heard: float = knob(0.75, 0.1, 1.0, help="Chance in each step that one of the teachers is heard.")
 
     def down(self, between: Between) -> Iterator[Phase]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 
@@ -14,7 +14,8 @@ from kdcore import derivations
 from kdcore.answer import Answer
 from kdcore.answers.bars import Bars
 from kdcore.derivation import Derivation, Row, errors, report, settle, weighted
-from kdcore.network import Network, parameters_of
+from kdcore.network import Network, macs_of, parameters_of
+from kdcore.preview import Foretold
 from kdcore.recipe import Pick, RecipeError
 from kdcore.registry import discover
 from kdcore.scheme import Between, Casting, Phase, Scheme, alone, taught, taught_by_labels
@@ -24,7 +25,9 @@ from kdcore.vocabulary import Seen
 
 DERIVATIONS = discover(derivations, Derivation)  # type: ignore[type-abstract]
 LOOKED = 1024
-"""Training pictures over which norms are measured anew and layers compared."""
+"""Training pictures over which norms are measured anew."""
+COMPARED = 256
+"""Training pictures on which layers and answers are compared, and validation pictures of what is said before."""
 
 
 class FromTeacher(Scheme):
@@ -43,6 +46,7 @@ class FromTeacher(Scheme):
         "Zeros of a pruned network are stored and multiplied: neither file nor arithmetic gets smaller.",
         "With a long training the head start of the teacher's weights wears off.",
     )
+    foretells = "How far each layer is off, and what the student scores before it has learned,"
     example = {
         "data": {"is": "digits", "labelled": 0.05},
         "teacher": {"is": "plain", "width": 16, "stage_count": 2, "depth": 2},
@@ -108,12 +112,10 @@ class FromTeacher(Scheme):
         kept = AtFirst(len(weighted(teacher))).to(between.device())
 
         def begins() -> None:
-            images = between.data().train.images[:LOOKED]
-            derivation.inherit(teacher, student)
-            settle(student, images)
-            found = errors(derivation, teacher, student, images[:256])
+            found, whole = cut(derivation, teacher, student, between)
             values = [found.get(name, -1.0) for name, _ in weighted(teacher)]
             kept.errors.copy_(torch.tensor(values))
+            kept.whole.fill_(whole)
             kept.accuracy.fill_(_accuracy(student, between))
 
         @cache  # the structure stays the same
@@ -129,10 +131,8 @@ class FromTeacher(Scheme):
             ]
             if self.derivation == "pruned":
                 found[0] = replace(found[0], says=f"{found[0].says} All {parameters_of(student):,} are stored.")
-            measured = kept.errors >= 0.0
-            if measured.any():
-                found.append(_errors([name for name, one in zip(names, measured.tolist(), strict=True) if one],
-                                     kept.errors[measured]))  # fmt: skip
+            values = zip(names, kept.errors.tolist(), strict=True)
+            found.append(off({name: one for name, one in values if one >= 0.0}, float(kept.whole)))
             now, whole = _accuracy(student, between), _accuracy(teacher, between)
             first = float(kept.accuracy)
             said = f"{100 * first:.1f} % right after the cut, {100 * now:.1f} % now; the teacher {100 * whole:.1f} %."
@@ -148,24 +148,63 @@ class FromTeacher(Scheme):
         for number, phase in enumerate(taught("student", title, "student", "teacher", between)):
             yield replace(phase, begins=None if number else begins, keeps={"at first": kept}, shows=shows)
 
+    def foretell(self, cast: Mapping[str, Network], between: Between, trained: Collection[str]) -> Foretold:
+        derivation, teacher, student = self._derivation(), cast["teacher"], cast["student"]
+        shape = between.data().shape
+        size, whole = (parameters_of(one) for one in (student, teacher))
+        macs, most = (macs_of(one, shape) for one in (student, teacher))
+        says = (
+            f"The student has {size:,} of the teacher's {whole:,} parameters ({100 * size / whole:.0f} %) "
+            f"and needs {macs:,} of its {most:,} multiply-accumulates ({100 * macs / most:.0f} %)."
+        )
+        if self.derivation == "pruned":
+            says += f" Outside the classifier {100 * self.ratio:.0f} % of the weights stay; the zeros are stored too."
+        if "teacher" not in trained:
+            return Foretold(says)
+        layers, answers = cut(derivation, teacher, student, between)
+        first, best = (100 * _accuracy(one, between, most=COMPARED) for one in (student, teacher))
+        count = min(COMPARED, len(between.data().validation))
+        says += (
+            f" Before it has learned it is right for {first:.0f} % of {count} validation pictures, "
+            f"the teacher for {best:.0f} %."
+        )
+        return Foretold(says, [off(layers, answers)])
+
+
+def cut(derivation: Derivation, teacher: Network, student: Network, between: Between) -> tuple[dict[str, float], float]:
+    """Give the student the teacher's weights and measure its norms anew; how far layers and answers are off then.
+
+    Layers as in `derivation.errors`; the answers by |student's - teacher's| / |teacher's| logits, norms and all.
+    """
+    images = between.data().train.images[:LOOKED]
+    derivation.inherit(teacher, student)
+    settle(student, images)
+    ours, theirs = (logits_of(one, images[:COMPARED]).float() for one in (student, teacher))
+    whole = torch.linalg.vector_norm(ours - theirs) / torch.linalg.vector_norm(theirs).clamp(min=1e-12)
+    found = errors(derivation, teacher, student, images[:COMPARED])
+    return {name: found[name] for name, _ in weighted(teacher) if name in found}, float(whole)
+
 
 class AtFirst(nn.Module):
     """What was measured before the student learned."""
 
     errors: Tensor
     """(teacher's layers,), -1 where nothing can be compared."""
+    whole: Tensor
+    """() of the answers."""
     accuracy: Tensor
     """() in [0, 1]."""
 
     def __init__(self, layers: int) -> None:
         super().__init__()
         self.register_buffer("errors", torch.full((layers,), -1.0))
+        self.register_buffer("whole", torch.zeros(()))
         self.register_buffer("accuracy", torch.zeros(()))
 
 
-def _accuracy(network: Network, between: Between) -> float:
+def _accuracy(network: Network, between: Between, *, most: int | None = None) -> float:
     split = between.data().validation
-    return float((logits_of(network, split.images).argmax(dim=1) == split.truth).float().mean())
+    return float((logits_of(network, split.images[:most]).argmax(dim=1) == split.truth[:most]).float().mean())
 
 
 def _by_layer(rows: Sequence[Row], names: list[str], what: str, title: str, unit: str) -> Bars:
@@ -181,12 +220,19 @@ def _by_layer(rows: Sequence[Row], names: list[str], what: str, title: str, unit
     )  # fmt: skip
 
 
-def _errors(names: list[str], values: Tensor) -> Bars:
-    worst = int(values.argmax())
+def off(layers: Mapping[str, float], whole: float) -> Bars:
+    """How far each of these layers is off on the teacher's own inputs to it, and how far the student's answers are."""
+    values = {**layers, "the answers": whole}
+    says = f"The student's answers are off by {100 * whole:.0f} % of the length of the teacher's."
+    if layers:
+        worst = max(layers, key=layers.__getitem__)
+        says = (
+            f"{worst} is off most on the teacher's inputs, by {100 * layers[worst]:.0f} % of its output's length. "
+            + says
+        )
     return Bars(
-        "How far each layer was off before learning",
-        f"{names[worst]} was off most, by {100 * float(values[worst]):.0f} % of its output's length.",
-        {"student": values.float().cpu().numpy()}, names, "layer of the teacher",
-        "error of the layer's output on the teacher's inputs", 0.0, max(1.0, float(values.max()) * 1.15),
-        {"student": "student"}, None, "",
+        "How far each layer is off before learning", says,
+        {"student": numpy.array(list(values.values()), dtype=numpy.float32)}, list(values), "layer of the teacher",
+        "relative error of the output", 0.0,
+        max(1.0, max(values.values()) * 1.15), {"student": "student"}, None, "",
     )  # fmt: skip

@@ -13,9 +13,9 @@ class TeacherAssistant(Assisted):
     """A network of middle size learns from the teacher first and then teaches the student.
 
     When the teacher is much larger, the student may follow a smaller step better (Mirzadeh et al., AAAI 2020,
-    https://arxiv.org/abs/1902.03393). An assistant's whole-number knobs lie between the teacher's and the student's
-    (geometric mean); where the two are of different kinds, it is a narrower teacher. The direct way from the teacher
-    to the student is trained beside it, because the detour must beat it.
+    https://arxiv.org/abs/1902.03393). In a chain each assistant teaches the next, and its sizes are smaller than those
+    above by the same factor; where teacher and student are of different kinds, assistants are narrower teachers. The
+    direct way from the teacher to the student is trained beside it, because the detour must beat it.
     """
 
     title = "Capacity gap: teacher assistant"

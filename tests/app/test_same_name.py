@@ -42,6 +42,12 @@ def page() -> None:
     same_name.show()
 
 
+def look() -> None:
+    from app.screens import look
+
+    look.show()
+
+
 def opened() -> AppTest:
     test = AppTest.from_function(page, default_timeout=60).run()
     assert not test.exception, test.exception
@@ -70,6 +76,15 @@ def test_every_method_is_drawn_on_a_finished_run(key: str, trained: Run) -> None
     assert table.value["form"].tolist() == [form.name for form in FORMS[key]]
     assert len(stills(test)) == 1
     assert "times ours" in words(test)
+
+
+def test_a_run_is_listed_with_its_id_first_which_no_list_cuts(trained: Run) -> None:
+    for box in (
+        chosen(opened(), "same.run."),
+        chosen(AppTest.from_function(look, default_timeout=60).run(), "look.run."),
+    ):
+        (label,) = box.options
+        assert label.startswith(f"{trained.id[:4]} · ce + logit")
 
 
 def test_a_run_opens_with_a_method_that_it_used(trained: Run) -> None:

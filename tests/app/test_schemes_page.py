@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -115,8 +116,33 @@ def test_the_cast_is_drawn_with_an_arrow_for_each_lesson(dark: bool) -> None:
 
 def test_a_very_long_scheme_says_how_many_phases_follow() -> None:
     found = planned(Recipe().to_text())
-    figure = cast.draw(found.roles, found.phases * 4, dark=False)
-    assert any("and 4 more phases" in text.text for text in figure.layout.annotations)
+    figure = cast.draw(found.roles, found.phases * 5, dark=False)
+    assert any("and 3 more phases" in text.text for text in figure.layout.annotations)
+
+
+def test_a_long_chain_has_room_for_every_network_and_phase() -> None:
+    wide = {"is": "plain", "width": 32, "stage_count": 2}
+    chain = {
+        "data": {"is": "digits", "train_size": 100},
+        "teacher": wide,
+        "student": {**wide, "width": 4},
+        "scheme": {"is": "dgkd", "assistants": 4},
+        "methods": [{"is": "kd"}],
+        "training": {"epochs": 1, "teacher_epochs": 1},
+    }
+    found = planned(Recipe.from_json(chain).to_text())
+    assert not found.faults
+    assert "no gradient" not in " ".join(found.warnings)  # who is silent in this very step is not called useless
+    figure = cast.draw(found.roles, found.phases, dark=False)
+    texts = [text.text for text in figure.layout.annotations]
+    heads = [text for text in texts if "color:" in text]
+    assert len(heads) == len(found.roles) == 8
+    assert max(len(re.sub("<(?!br).*?>", "", line)) for head in heads for line in head.split("<br>")) <= len(
+        "assistant"
+    )
+    assert not any("more phase" in text for text in texts)
+    assert texts.count("Soft targets (KD)") == len(found.phases) - 2  # once for each phase in which it is taught
+    assert "teacher is frozen in phases 3 to 8" in cast.said(cast.steps_of(found.phases))
 
 
 def bars(value: float) -> Bars:

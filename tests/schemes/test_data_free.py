@@ -25,7 +25,7 @@ from kdcore.generation import (
     spread_of_classes,
     statistics_gap,
 )  # fmt: skip
-from kdcore.made_pictures import variety
+from kdcore.made_pictures import collapsed, variety
 from kdcore.recipe import Recipe
 from kdcore.schemes.cmi import cropped, told_apart
 from kdcore.schemes.deepinversion import divergence, roughness
@@ -224,6 +224,51 @@ def test_collapse_is_named() -> None:
     assert variety(pictures, even, data).startswith("The teacher's answers are spread as if over 10.0 of 10")
     assert "has collapsed: 100 % of the teacher's answers are 3" in variety(pictures, one, data)
     assert "almost the same" in variety(pictures[:1].repeat(40, 1, 1, 1), even, data)
+    assert "one picture for each class" in variety(pictures[:10].repeat(4, 1, 1, 1), even, data)
+    assert collapsed(pictures, even, torch.arange(40), data) == ""
+
+
+LITTLE: dict[str, dict[str, object]] = {
+    "cmi": {"pictures": 96, "rounds": 1, "width": 16, "student_steps": 2},
+    "dafl": {"made": 32, "width": 16, "student_steps": 2},
+    "deepinversion": {"pictures": 96, "rounds": 1, "student_steps": 2},
+    "dfad": {"made": 32, "width": 16, "student_steps": 2},
+    "zskt": {"made": 32, "width": 16, "student_steps": 2},
+}
+
+
+def said(key: str, **settings: object) -> list[str]:
+    """What stands beside the made pictures over a small run whose teacher has learned something."""
+    made = {"is": key, **LITTLE[key], "baseline": False, **settings}
+    data = {"is": "digits", "train_size": 500}
+    training = {"epochs": 3, "teacher_epochs": 10, "teacher_rate": 0.005, "batch": 32}
+    events = list(run(recipe(key, scheme=made, data=data, training=training)))
+    assert isinstance(events[-1], Finished), events[-1]
+    return [answer_from_bytes(event.content).says for event in events if isinstance(event, Shown)]
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_a_healthy_run_is_never_called_collapsed(key: str) -> None:
+    told = said(key)
+    assert len(told) > 2
+    assert not [one for one in told if "collapsed" in one]
+
+
+@pytest.mark.parametrize(
+    ("key", "settings", "words"),
+    [
+        # nothing wants even classes or real statistics, and the steps are far too long
+        ("dafl", {"even": 0.0, "norms": 0.0, "rate": 10.0}, "The generator has collapsed"),
+        ("zskt", {"norms": 0.0, "rate": 100.0}, "The generator has collapsed: its pictures are almost the same"),
+        # only smooth and dark pictures are wanted
+        ("deepinversion", {"smooth": 10.0, "small": 1.0, "norms": 0.0, "classes": 0.0, "rate": 30.0},
+         "The search has collapsed: its pictures are almost the same"),
+    ],
+)  # fmt: skip
+def test_a_run_that_collapses_is_named(key: str, settings: dict[str, object], words: str) -> None:
+    told = said(key, **settings)
+    assert "collapsed" not in told[0]  # nothing has been made yet
+    assert told[-1].startswith(words)
 
 
 def test_the_pool_keeps_copies() -> None:

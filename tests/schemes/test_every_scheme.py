@@ -111,10 +111,11 @@ def test_a_moment_that_is_not_there_is_refused(finished: tuple[str, list[Event]]
 
 @pytest.mark.parametrize("key", sorted(SCHEMES))
 def test_every_knob_at_its_ends_makes_phases(key: str) -> None:
+    large = {"is": "plain", "width": 32, "stage_count": 2}  # there must be sizes for the longest chain
     for knob in SCHEMES[key].knobs.values():
         ends = knob.choices or ((True, False) if knob.kind == "bool" else (knob.low, knob.high))
         for value in ends:
-            stage = set_stage(recipe(key, scheme={"is": key, knob.name: value}))
+            stage = set_stage(recipe(key, teacher=large, scheme={"is": key, knob.name: value}))
             assert list(stage.scheme.phases(stage.cast, Losses(stage)))
 
 

@@ -10,10 +10,11 @@ from kdcore.answer import answer_from_bytes
 from kdcore.answers.bars import Bars
 from kdcore.blending import cutmix, mixup
 from kdcore.engine import run
-from kdcore.events import Event, Failed, Finished, Gradients, Note, PhaseStarted, Shown, Snapshot, Step
+from kdcore.events import Event, Failed, Finished, Gradients, Note, PhaseStarted, Shown, Snapshot, Started, Step
 from kdcore.gated import Gated
-from kdcore.recipe import Recipe
+from kdcore.recipe import Pick, Recipe
 from kdcore.route import Route, farthest
+from kdcore.sizes import spread
 from kdcore.stage import Losses, set_stage
 from kdcore.training import PhaseRun
 
@@ -192,6 +193,54 @@ def test_teachers_fall_silent_by_chance_and_never_all_where_there_are_no_labels(
     heard = [[value > 0 for value in event.terms.values()] for event in mine]
     assert all(any(one) for one in heard)
     assert any(not all(one) for one in heard)
+
+
+def teachers(events: list[Event]) -> dict[str, list[str]]:
+    """Learner -> its teachers, phase by phase."""
+    return {
+        phase.learners[0]: [lesson["teacher"] for lesson in phase.lessons if lesson["teacher"]]
+        for phase in events if isinstance(phase, PhaseStarted)
+    }  # fmt: skip
+
+
+CHAIN = [f"assistant {number}" for number in range(1, 6)]
+
+
+@pytest.mark.parametrize("key", ["takd", "dgkd"])
+def test_a_chain_of_five_goes_down_to_the_student(key: str) -> None:
+    large = {"is": "plain", "width": 16, "stage_count": 2}
+    wanted = recipe(key, assistants=5, teacher=large, data={"is": "digits", "train_size": 120})
+    events = list(run(wanted.with_setting("training.epochs", 2).with_setting("training.teacher_epochs", 2)))
+    assert isinstance(events[-1], Finished), events[-1]
+    above = ["teacher", *CHAIN]
+    told = {name: [one] if key == "takd" else above[: place + 1] for place, (one, name) in
+            enumerate(zip(above, [*CHAIN, "student"], strict=True))}  # fmt: skip
+    assert teachers(events) == {"teacher": [], "baseline": [], "direct": ["teacher"], **told}
+    started = events[0]
+    assert isinstance(started, Started)
+    sizes = [started.roles[name]["parameters"] for name in (*above, "student")]
+    assert sizes == sorted(sizes, reverse=True)
+    assert len(set(sizes)) == len(sizes)
+    moved = {role for event in events if isinstance(event, Snapshot) and event.phase > 2 for role in event.roles}
+    assert moved == {*CHAIN, "student"}
+
+
+def test_sizes_of_a_chain_fall_by_equal_factors() -> None:
+    wide, thin = (Pick("plain", {"width": width}) for width in (64, 4))
+    widths = [one.settings["width"] for one in spread(wide, thin, 3)]
+    assert widths == [32, 16, 8]
+    (half,) = spread(Pick("mobile", {"width": 1.0}), Pick("mobile", {"width": 0.25}), 1)
+    assert half.settings == {"width": 0.5}
+    (half,) = spread(Pick("wide_resnet", {"widen": 8}), thin, 1)
+    assert half.settings == {"widen": 4}
+
+
+@pytest.mark.parametrize("key", ["takd", "dgkd"])
+@pytest.mark.parametrize(("assistants", "words"), [(5, "sizes for 3 at most"), (9, "lies outside")])
+def test_a_chain_longer_than_there_are_sizes_is_refused_at_the_door(key: str, assistants: int, words: str) -> None:
+    last = list(run(recipe(key, assistants=assistants)))[-1]
+    assert isinstance(last, Failed)
+    assert words in last.reason
 
 
 @pytest.mark.parametrize("key", ["takd", "dgkd"])
