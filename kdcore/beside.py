@@ -16,6 +16,7 @@ from kdcore.objective import Objective, Share
 from kdcore.pairing import automatic
 from kdcore.probe import ProbeError
 from kdcore.recalled import network_key, recalled, tensors_key
+from kdcore.side_by_side import side_by_side
 from kdcore.vocabulary import Seen
 
 if TYPE_CHECKING:
@@ -154,8 +155,13 @@ def see(revived: Revived, view: str, images: Tensor) -> Seen:
 def seen_anew(revived: Revived, view: str, images: Tensor) -> Seen:
     """The same, for pictures that are looked at once."""
     role, _, exit_number = view.partition(":")
-    with torch.no_grad():
-        chunks = [revived.networks[role].look(chunk) for chunk in images.split(CHUNK)]
+    network = revived.networks[role]
+
+    def look_at(chunk: Tensor) -> Seen:
+        with torch.no_grad():
+            return network.look(chunk)
+
+    chunks = list(side_by_side(look_at, images.split(CHUNK)))
     if exit_number:
         chunks = [seen.exits[int(exit_number)] for seen in chunks]
     if len(chunks) == 1:
@@ -177,8 +183,11 @@ def view_logits(revived: Revived, view: str, images: Tensor) -> Tensor:
     """The logits alone of (N, *shape), (N, C): a whole split's maps would not fit in memory. Kept as `see` does."""
     key = ("logits", *network_key(revived, view), tensors_key(images))
     return recalled(
-        key, lambda: torch.cat([seen_anew(revived, view, chunk).logits for chunk in images.split(CHUNK)])
-    )  # fmt: skip
+        key,
+        lambda: torch.cat(
+            list(side_by_side(lambda chunk: seen_anew(revived, view, chunk).logits, images.split(CHUNK)))
+        ),
+    )
 
 
 @dataclass(frozen=True)

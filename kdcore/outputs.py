@@ -12,6 +12,7 @@ from kdcore.beside import CHUNK, Sides
 from kdcore.dataset import Split
 from kdcore.patience import Way
 from kdcore.recalled import network_key, recalled, tensors_key
+from kdcore.side_by_side import side_by_side
 
 if TYPE_CHECKING:
     from kdcore.revive import Revived
@@ -52,14 +53,15 @@ def _outputs(revived: Revived, view: str, images: Tensor) -> Outputs:
 def _said(revived: Revived, view: str, images: Tensor) -> Outputs:
     role, _, exit_number = view.partition(":")
     network = revived.networks[role]
-    logits, embeddings = [], []
     chunks = images.split(CHUNK)
     way = Way(len(chunks))
-    with torch.no_grad():
-        for chunk in chunks:
+
+    def look(chunk: Tensor) -> tuple[Tensor, Tensor]:
+        with torch.no_grad():
             seen = network.look(chunk)
-            seen = seen.exits[int(exit_number)] if exit_number else seen
-            logits.append(seen.logits.float().cpu())
-            embeddings.append(seen.embedding.flatten(1).float().cpu())
-            way.step()
+        seen = seen.exits[int(exit_number)] if exit_number else seen
+        way.step()
+        return seen.logits.float().cpu(), seen.embedding.flatten(1).float().cpu()
+
+    logits, embeddings = zip(*side_by_side(look, chunks), strict=True)
     return Outputs(torch.cat(logits), torch.cat(embeddings))

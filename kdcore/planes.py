@@ -14,6 +14,7 @@ from kdcore.contours import zero_lines
 from kdcore.counterparts import Counterpart
 from kdcore.patience import Way
 from kdcore.recalled import network_key, recalled, tensors_key
+from kdcore.side_by_side import side_by_side
 from kdcore.vocabulary import Seen
 
 if TYPE_CHECKING:
@@ -55,55 +56,65 @@ def draw_plane(
     shape = (len(y), len(x))
     drawn = Drawn()
     keys = {
-        part: ("plane", layers[part], x.tobytes(), y.tobytes(), tensors_key(inputs[part]), *network_key(revived, view))
+        part: ("plane", x.tobytes(), y.tobytes(), tensors_key(inputs[part]), *network_key(revived, view))
         for part, view in who.views().items()
     }
     way = Way(shape[0] * shape[1] * (sum(key not in recalled for key in keys.values()) + 3 * bool(stand_ins)))
     for part, view in who.views().items():
 
-        def draw(part: str = part, view: str = view) -> _Part:
-            return _part(who, part, view, inputs[part], x=x, y=y, layer=layers[part], way=way)
+        def look(part: str = part, view: str = view) -> _Part:
+            return _part(who, part, view, inputs[part], shape=shape, way=way)
 
-        found = recalled(keys[part], draw)
-        drawn.decisions[part], drawn.lines[part], drawn.layers[part] = found.decisions, found.lines, found.layer
+        found = recalled(keys[part], look)
+
+        def lines(fields: numpy.ndarray = found.fields[layers[part]]) -> numpy.ndarray:
+            return zero_lines(fields, x=x, y=y)
+
+        drawn.decisions[part], drawn.layers[part] = found.decisions, found.layers[layers[part]]
+        drawn.lines[part] = recalled((*keys[part], layers[part]), lines)
     same: dict[str, list[Tensor]] = {part: [] for part in stand_ins}
-    for start in range(0, shape[0] * shape[1] if stand_ins else 0, CHUNK):
+
+    def switched(start: int) -> dict[str, Tensor]:
         seen = {
             part: seen_anew(revived, view, inputs[part][start : start + CHUNK]) for part, view in who.views().items()
         }
-        for part, stand_in in stand_ins.items():
-            ours, theirs = stand_in.beside(seen[part], seen["teacher"])
-            same[part].append(((ours > 0) == (theirs > 0)).float().flatten(1).mean(dim=1))
+        with torch.no_grad():
+            pairs = {part: stand_in.beside(seen[part], seen["teacher"]) for part, stand_in in stand_ins.items()}
         way.step(3 * len(seen["teacher"].logits))
-    for part, shares in same.items():
-        drawn.signs[part] = torch.cat(shares).view(shape).cpu().numpy()
+        return {
+            part: ((ours > 0) == (theirs > 0)).float().flatten(1).mean(dim=1) for part, (ours, theirs) in pairs.items()
+        }
+
+    for shares in side_by_side(switched, range(0, shape[0] * shape[1] if stand_ins else 0, CHUNK)):
+        for part, share in shares.items():
+            same[part].append(share)
+    for part, found_of_part in same.items():
+        drawn.signs[part] = torch.cat(found_of_part).view(shape).cpu().numpy()
     return drawn
 
 
 @dataclass(frozen=True)
 class _Part:
-    """What is drawn of one network, as `Drawn` has it."""
+    """What one network makes of the plane, in every layer: another one is chosen more often than another plane."""
 
     decisions: numpy.ndarray
-    lines: numpy.ndarray
-    layer: str
+    """As `Drawn` has them."""
+    fields: list[numpy.ndarray]
+    """Of each layer the neurons that are drawn, (neurons, H, W)."""
+    layers: list[str]
+    """What they are called."""
 
 
-def _part(
-    who: Sides, part: str, view: str, inputs: Tensor, *, x: numpy.ndarray, y: numpy.ndarray, layer: int, way: Way
-) -> _Part:  # fmt: skip
-    shape = (len(y), len(x))
-    said, values, name = [], [], ""
-    for chunk in inputs.split(CHUNK):
+def _part(who: Sides, part: str, view: str, inputs: Tensor, *, shape: tuple[int, int], way: Way) -> _Part:
+    def look_at(chunk: Tensor) -> tuple[Tensor, list[Tensor], list[str]]:
         seen = seen_anew(who.revived, view, chunk)
-        said.append(seen.logits.argmax(dim=1))
-        values.append(middle(seen.preacts[layer])[:, :MOST_NEURONS])
-        name = name or _name(who, part, seen, layer)
         way.step(len(chunk))
-    fields = torch.cat(values).T.reshape(-1, *shape)
-    return _Part(
-        torch.cat(said).view(shape).short().cpu().numpy(), zero_lines(fields.cpu().numpy(), x=x, y=y), name
-    )  # fmt: skip
+        neurons = [middle(layer)[:, :MOST_NEURONS] for layer in seen.preacts]
+        return seen.logits.argmax(dim=1), neurons, [_name(who, part, seen, place) for place in range(len(neurons))]
+
+    said, values, (names, *_) = zip(*side_by_side(look_at, inputs.split(CHUNK)), strict=True)
+    fields = [torch.cat(layer).T.reshape(-1, *shape).cpu().numpy() for layer in zip(*values, strict=True)]
+    return _Part(torch.cat(said).view(shape).short().cpu().numpy(), fields, names)
 
 
 def middle(preacts: Tensor) -> Tensor:

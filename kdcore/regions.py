@@ -13,6 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from kdcore.network import Network
 from kdcore.patience import Way
+from kdcore.side_by_side import side_by_side
 
 aten = torch.ops.aten
 _AT_ZERO = {aten.relu.default, aten.relu_.default, aten.leaky_relu.default, aten.leaky_relu_.default}
@@ -31,6 +32,10 @@ STRAIGHT = 1e-9
 """How far a value may lie off a straight line, relative to its size, in double precision."""
 LOOKS = 3
 """Looks at the network that each switch takes at least, when it is to be found exactly."""
+CENTRAL = 0.4
+"""How far from the middle of a piece, in lengths of it, a bend is still plain to see."""
+TOGETHER = 64
+"""Places that one core looks at together."""
 ROOM = 500_000
 """Values of neurons that are held for one step of the search: a few megabytes, which stay near the processor."""
 
@@ -54,7 +59,7 @@ class Switches(TorchDispatchMode):
         self.smooth = ""
         """The name of a function met that is not made of straight pieces, or ""."""
 
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def _passed(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func in _AT_ZERO:
             self.found.append(args[0].detach().clone().flatten(1))
         elif func in _CLIPS:
@@ -67,6 +72,10 @@ class Switches(TorchDispatchMode):
             if func in functions:
                 self.smooth = name
         return func(*args, **(kwargs or {}))
+
+
+# Not in the class: there torch would wrap it for its compiler, whose import the first line would wait for by a second.
+Switches.__torch_dispatch__ = Switches._passed  # type: ignore[method-assign, assignment]
 
 
 def smooth_part(network: Network, images: Tensor) -> str:
@@ -84,11 +93,14 @@ def switches_between(network: Network, start: Tensor, end: Tensor, *, pieces: in
     exact = copy.deepcopy(network).double()
     start, end = start.double(), end.double()
 
-    def at(places: Tensor) -> Tensor:
+    def look(places: Tensor) -> Tensor:
         shaped = places.view(-1, *[1] * start.ndim)
         with torch.no_grad(), Switches() as switches:
             exact.look(start + shaped * (end - start))
         return torch.cat(switches.found, dim=1)
+
+    def at(places: Tensor) -> Tensor:
+        return torch.cat(list(side_by_side(look, places.split(TOGETHER))))
 
     return crossings(at, pieces=pieces, most=most, device=start.device)
 
@@ -106,55 +118,113 @@ def crossings(
     way = Way(most)
     ends = torch.linspace(0.0, 1.0, pieces + 1, dtype=torch.float64, device=device)
     found: list[Tensor] = []
-    values = torch.cat([at(chunk) for chunk in ends.split(64)])
-    todo = [(ends[n], ends[n + 1], values[n], values[n + 1]) for n in range(pieces)]
+    values = at(ends)
+    slack = STRAIGHT * (1.0 + values.abs().amax(dim=0))
+    first = _Pieces(ends[:-1], ends[1:], values[:-1], values[1:], torch.zeros_like(values[1:], dtype=torch.bool))
     together = max(1, ROOM // max(1, values.shape[1]))
-    roots, flips = _roots(ends[:-1], ends[1:], values[:-1], values[1:])
-    looks = most if LOOKS * len(_distinct(roots[flips])) > most else 0
+    looks = most if LOOKS * len(_distinct(first.crossed())) > most else 0
+    todo = [first]
     while todo and looks < most:
-        batch, todo = todo[-together:], todo[:-together]
-        left, right = (torch.stack([piece[side] for piece in batch]) for side in (0, 1))
-        before, after = (torch.stack([piece[side] for piece in batch]) for side in (2, 3))
-        middle = (left + right) / 2
-        between = at(middle)
-        looks += len(batch)
-        way.step(len(batch))
-        sizes = 1.0 + torch.maximum(before.abs(), after.abs())
-        bent = (between - (before + after) / 2).abs() > STRAIGHT * sizes
-        done = ~bent.any(dim=1) | (right - left < SAME)
-        roots, flips = _roots(left, right, before, after)
-        found.append(roots[done][flips[done]])
-        if bool(done.all()):
-            continue
-        left, right, before, after, middle, between, bent, roots, flips = (
-            value[~done] for value in (left, right, before, after, middle, between, bent, roots, flips)
-        )
-        inside = (roots > left[:, None] + SAME / 4) & (roots < right[:, None] - SAME / 4) & flips & ~bent
-        apart = torch.where(inside, (roots - middle[:, None]).abs(), torch.inf)
-        nearest = apart.argmin(dim=1, keepdim=True)
-        known = inside.any(dim=1)
-        cut = torch.where(known, roots.gather(1, nearest).squeeze(1), middle)
-        if bool(known.any()):
-            between = between.clone()
-            between[known] = at(cut[known])
-            looks += int(known.sum())
-        for n in range(len(cut)):
-            todo += [(left[n], cut[n], before[n], between[n]), (cut[n], right[n], between[n], after[n])]
-    for piece in todo:
-        roots, flips = _roots(*(value[None] for value in piece))
-        found.append(roots[flips])
-    places = torch.cat(found) if found else ends[:0]
+        batch = _taken(todo, together)
+        share = batch.where_to_cut()
+        between = at(batch.places(share))
+        looks += len(share)
+        way.step(len(share))
+        bent = batch.bent(share, between) > slack
+        doubtful = (~bent.any(dim=1) & ((share - 0.5).abs() > CENTRAL)).nonzero().flatten()
+        if len(doubtful):  # near an end a bend hardly shows: once more in the middle
+            again = batch.only(doubtful)
+            share[doubtful] = 0.5
+            between[doubtful] = at(again.places(share[doubtful]))
+            looks += len(doubtful)
+            bent[doubtful] = again.bent(share[doubtful], between[doubtful]) > slack
+        done = ~bent.any(dim=1) | (batch.right - batch.left < SAME)
+        found.append(batch.only(done.nonzero().flatten()).crossed())
+        open_still = (~done).nonzero().flatten()
+        if len(open_still):
+            todo.append(batch.halves(open_still, share, between, ~bent))
+    found += [rest.crossed() for rest in todo]
+    places = torch.cat(found)
     return Crossings(_distinct(places[(places > 0.0) & (places < 1.0)]), exact=not todo)
+
+
+@dataclass(frozen=True)
+class _Pieces:
+    """P pieces of the line. A share is how far along a piece, (P,) from 0 to 1."""
+
+    left: Tensor
+    """(P,), as `right`."""
+    right: Tensor
+    before: Tensor
+    """(P, K) values at the left ends; `after` those at the right."""
+    after: Tensor
+    straight: Tensor
+    """(P, K) bool: which are known to be straight there, since they were in a larger piece."""
+
+    def only(self, rows: Tensor) -> _Pieces:
+        return _Pieces(*(value[rows] for value in self.all()))
+
+    def places(self, share: Tensor) -> Tensor:
+        return self.left + (self.right - self.left) * share
+
+    def crossed(self) -> Tensor:
+        """Where straight lines from end to end cross zero."""
+        rows, columns = self._flips().nonzero(as_tuple=True)
+        return self.left[rows] + (self.right - self.left)[rows] * self._zero(rows, columns)
+
+    def where_to_cut(self) -> Tensor:
+        """The share at which to look next: where a straight value switches, nearest to the middle, or the middle."""
+        rows, columns = (self._flips() & self.straight).nonzero(as_tuple=True)
+        share = self._zero(rows, columns)
+        margin = SAME / 4 / (self.right - self.left)[rows]
+        inside = (share > margin) & (share < 1.0 - margin)
+        rows, share = rows[inside], share[inside]
+        order = (share - 0.5).abs().argsort(descending=True, stable=True)
+        found = torch.full_like(self.left, 0.5)
+        found[rows[order]] = share[order]  # the last one written stays; any would do
+        return found
+
+    def bent(self, share: Tensor, between: Tensor) -> Tensor:
+        """How far values (P, K) that were found there lie off the straight lines from end to end."""
+        straight = torch.lerp(self.before, self.after, share[:, None].expand_as(between))
+        return straight.sub_(between).abs_()
+
+    def halves(self, rows: Tensor, share: Tensor, between: Tensor, straight: Tensor) -> _Pieces:
+        """Of these pieces those on either side of the cut."""
+        left, right, before, after, known = (value[rows] for value in self.all())
+        cut, between, straight = left + (right - left) * share[rows], between[rows], straight[rows] | known
+        pairs = ((left, cut), (cut, right), (before, between), (between, after), (straight, straight))
+        return _Pieces(*(torch.cat(pair) for pair in pairs))
+
+    def all(self) -> tuple[Tensor, ...]:
+        return self.left, self.right, self.before, self.after, self.straight
+
+    def _flips(self) -> Tensor:
+        """Which values change sign, (P, K)."""
+        return (self.before > 0) != (self.after > 0)
+
+    def _zero(self, rows: Tensor, columns: Tensor) -> Tensor:
+        """After which share values that change sign are 0."""
+        before = self.before[rows, columns]
+        return before / (before - self.after[rows, columns])
+
+
+def _taken(todo: list[_Pieces], count: int) -> _Pieces:
+    """As many pieces as that, the newest first; they are taken out."""
+    taken: list[_Pieces] = []
+    while todo and count > 0:
+        one = todo.pop()
+        if len(one.left) > count:
+            todo.append(_Pieces(*(value[count:] for value in one.all())))
+            one = _Pieces(*(value[:count] for value in one.all()))
+        taken.append(one)
+        count -= len(one.left)
+    if len(taken) == 1:
+        return taken[0]
+    return _Pieces(*(torch.cat(values) for values in zip(*(one.all() for one in taken), strict=True)))
 
 
 def _distinct(places: Tensor) -> Tensor:
     """Rising, each once."""
     places = places.sort().values
     return places[torch.cat([places.new_ones(min(1, len(places)), dtype=torch.bool), places.diff() > SAME])]
-
-
-def _roots(left: Tensor, right: Tensor, before: Tensor, after: Tensor) -> tuple[Tensor, Tensor]:
-    """Where straight lines cross zero between two places, (P,) x (P, K) -> (P, K), and which change sign, (P, K)."""
-    flips = (before > 0) != (after > 0)
-    share = before / torch.where(flips, before - after, torch.ones_like(before))
-    return left[:, None] + (right - left)[:, None] * share, flips

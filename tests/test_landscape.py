@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from kdcore import landscape
 from kdcore.landscape import (
     Sample,
     View,
@@ -15,15 +16,21 @@ from kdcore.landscape import (
     between,
     direction,
     distance,
+    logits_along,
+    logits_at,
+    losses_along,
     measured,
     moved,
     re_estimated,
     steps_along,
     uncertain,
+    walk_around,
+    walk_between,
     weights_of,
 )
 from kdcore.network import Network
 from kdcore.networks.plain import Plain
+from kdcore.patience import Way
 from kdcore.vocabulary import Seen
 
 
@@ -159,3 +166,64 @@ def test_how_uncertain_a_mean_loss_is_goes_down_with_the_root_of_the_inputs(stra
     assert uncertain(view, four, squares) == pytest.approx(uncertain(view, sample, squares) / 2, rel=0.02)
     one = Sample(sample.images[:1], sample.labels[:1], sample.teacher[:1])
     assert uncertain(view, one, squares) == 0.0
+
+
+@pytest.mark.parametrize("room", [landscape.ROOM, 2_000, 1])
+@pytest.mark.parametrize("again", [False, True])
+def test_places_looked_at_together_say_what_each_says_alone(
+    room: int, again: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(landscape, "ROOM", room)
+    torch.manual_seed(1)
+    view, other = View(conv()), weights_of(View(conv()))
+    centre = weights_of(view)
+    centre["network.stem.0.1.running_var"] += 0.5
+    images, fewer, statistics = torch.randn(12, 1, 8, 8), torch.randn(5, 1, 8, 8), torch.randn(9, 1, 8, 8)
+    ways = [direction(view, torch.Generator().manual_seed(number)) for number in (0, 1)]
+    amounts = [(0.0, 0.3), (0.5, -1.0), (-0.2, 0.0), (1.0, 1.0), (0.0, 0.0)]
+    shares = [-0.25, 0.0, 0.3, 1.0, 1.25]
+    walks = {
+        "around": (
+            walk_around(centre, (ways[0], [a for a, _ in amounts]), (ways[1], [b for _, b in amounts])),
+            [moved(centre, (ways[0], a), (ways[1], b)) for a, b in amounts],
+        ),
+        "between": (walk_between(centre, other, shares), [between(centre, other, share) for share in shares]),
+    }
+    for walk, places in walks.values():
+        assert len(walk) == len(places)
+        found = logits_along(
+            view, walk, [images, fewer], statistics=statistics if again else None, way=Way(len(places))
+        )  # fmt: skip
+        for number, weights in enumerate(places):
+            assert all(torch.equal(walk.at(number)[name], value) for name, value in weights.items())
+            weights = re_estimated(view, weights, statistics) if again else weights
+            for lot, given in zip(found, (images, fewer), strict=True):
+                torch.testing.assert_close(lot[number], logits_at(view, weights, given), rtol=1e-4, atol=1e-5)
+
+
+def test_a_network_that_cannot_be_stacked_is_looked_at_place_by_place() -> None:
+    class Odd(Straight):
+        def look(self, images: Tensor) -> Seen:
+            found = self.map(images)
+            return Seen(found if float(found.sum()) < 1e9 else -found, (), (), images)
+
+    torch.manual_seed(0)
+    network = Odd()
+    network.build((2,), 3)
+    view, images = View(network), torch.randn(6, 2)
+    start = weights_of(view)
+    end = {name: value + 1.0 for name, value in start.items()}
+    (found,) = logits_along(view, walk_between(start, end, [0.0, 0.5, 1.0]), [images], way=Way(3))
+    for number, share in enumerate((0.0, 0.5, 1.0)):
+        torch.testing.assert_close(found[number], logits_at(view, between(start, end, share), images))
+
+
+def test_losses_of_many_places_are_those_of_each(straight: tuple[View, Sample]) -> None:
+    _, sample = straight
+    logits = torch.randn(4, 40, 3)
+    logits[1, 0] = math.nan
+    means, right = losses_along(logits, sample, squares)
+    for number in range(4):
+        mean, share = landscape.measured_of(logits[number], sample, squares)
+        assert float(means[number]) == pytest.approx(mean)
+        assert float(right[number]) == share

@@ -12,11 +12,14 @@ from kdcore import outputs, worker
 from kdcore.engine import run as train
 from kdcore.launch import Desk
 from kdcore.patience import Stopped, Way, told
+from kdcore.probes import embeddings
+from kdcore.probes.line_regions import LineRegions
 from kdcore.probes.loss_plane import LossPlane
 from kdcore.recalled import recalled
 from kdcore.recipe import Recipe
 from kdcore.revive import revive
 from kdcore.runs import Run, Shelf
+from kdcore.side_by_side import side_by_side
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +73,7 @@ def test_a_long_answer_tells_how_far_it_is(finished: tuple[Shelf, Run]) -> None:
         LossPlane(grid=3, inputs=20).ask(revive(run, last(run)))
     assert shares == sorted(shares)
     assert shares[-1] == 1.0
-    assert len(set(shares)) > 10
+    assert len(set(shares)) >= 10
 
 
 def test_an_answer_nobody_waits_for_is_ended_and_the_next_one_comes_at_once(finished: tuple[Shelf, Run]) -> None:
@@ -155,3 +158,59 @@ def test_a_run_that_trains_is_left_alone(finished: tuple[Shelf, Run], monkeypatc
     monkeypatch.setattr(Run, "state", lambda _: "running")
     desk.look_ahead(quiet := Quiet())  # type: ignore[arg-type]
     assert quiet.last == 1
+
+
+def test_the_present_question_is_looked_at_with_a_control_moved_on(
+    finished: tuple[Shelf, Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shelf, run = finished
+    recalled.forget()
+    desk = worker.Answers(shelf)
+    epochs = [snapshot.name for snapshot in run.history().snapshots]
+    for number, moment in enumerate((epochs[-1], epochs[-2])):  # as a film asks: first what is looked at
+        desk.answer(
+            {"do": "ask", "run": run.id, "probe": "embeddings", "settings": {"way": "pca", "inputs": 40},
+             "snapshot": moment, "key": f"embeddings-{number}"}
+        )  # fmt: skip
+    desk.look_ahead(Quiet())  # type: ignore[arg-type]
+    monkeypatch.setattr(embeddings, "tsne", lambda *_, **__: pytest.fail("it was laid out"))
+    desk.answer(
+        {"do": "ask", "run": run.id, "probe": "embeddings", "settings": {"way": "tsne", "inputs": 40},
+         "snapshot": epochs[-1], "key": "embeddings-tsne"}
+    )  # fmt: skip
+
+
+def test_moving_a_control_on_stays_within_its_bounds() -> None:
+    assert [one.settings()["first"] for one in LineRegions(first=3).beside()] == [4]
+    assert [one.settings()["first"] for one in LineRegions(first=999_999).beside()] == [999_999]
+    assert [one.settings()["batch_norm"] for one in LossPlane(reach=0.5).beside()] == ["re-estimated"]
+    assert LossPlane(reach=0.5).beside()[0].settings()["reach"] == 0.5
+
+
+def test_lots_side_by_side_come_in_their_order_are_told_of_and_can_be_ended() -> None:
+    def square(number: int) -> int:
+        time.sleep(0.01 * (3 - number % 3))
+        way.step()
+        return number * number
+
+    way, shares = Way(9), list[float]()
+    with told(shares.append):
+        assert list(side_by_side(square, range(9))) == [number * number for number in range(9)]
+    assert len(shares) == 9
+    assert max(shares) == 1.0
+
+    def nested(number: int) -> int:
+        return sum(side_by_side(square, range(number)))
+
+    assert list(side_by_side(nested, [3, 4, 5, 6, 7, 8])) == [5, 14, 30, 55, 91, 140], "no thread waits for its own"
+
+    done: list[int] = []
+
+    def enough(share: float) -> None:
+        done.append(1)
+        raise Stopped
+
+    with told(enough), pytest.raises(Stopped):
+        list(side_by_side(square, range(200)))
+    time.sleep(0.2)
+    assert len(done) < 20, "what nobody wants is not begun"

@@ -237,6 +237,7 @@ function build(parent) {
     });
     view.drawn = key;
     root.dataset.figure = view.data.film.frames[view.at].name;
+    root.dataset.shows = `${view.data.stamp} ${view.data.standing.length}`;
     if (!view.listening) listen();
     reveal();
     stills.soon();

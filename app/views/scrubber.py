@@ -78,19 +78,24 @@ def scrubber(
     choices.epoch(phase)
     choices.complaint("epoch")
     stopped = state.kept(f"{key}.stopped") == asked
-    missing = _missing(asked, thinned(phase.snapshots)) and not refused and not stopped
+    left = [] if refused else _missing(asked, thinned(phase.snapshots))
+    missing = left and not stopped
     every = SOON if missing else LATER if going else None
-    st.fragment(_film, run_every=every)(
-        asked,
-        history_phase,
-        key=key,
-        also=also,
-        chosen=chosen,
-        brushed=brushed,
-        marked=marked,
-        standing=standing,
-        watched=bool(missing),
-    )
+    film, below = st.container(), st.container()
+    with below:
+        _stop(asked, left, stopped=stopped, key=key)
+    with film:
+        st.fragment(_film, run_every=every)(
+            asked,
+            history_phase,
+            key=key,
+            also=also,
+            chosen=chosen,
+            brushed=brushed,
+            marked=marked,
+            standing=standing,
+            watched=bool(missing),
+        )
 
 
 def _film(
@@ -128,20 +133,24 @@ def _film(
             asked, phase, there, len(wanted), key=key, also=also, chosen=chosen, brushed=brushed, marked=marked,
             standing=standing,
         )  # fmt: skip
+    elif stopped:
+        st.info("Stopped before it was done.", icon=":material/stop_circle:")
     elif not refused:
         st.info("The first snapshot is being written.", icon=":material/info:")
-    if there and not refused:
-        _stop(asked, left, stopped=stopped, key=key)
     if watched and over:
         st.rerun()  # once: the next script run sees nothing missing and sets no quick timer
 
 
 def _stop(asked: Question, left: Sequence[Snapshot], *, stopped: bool, key: str) -> None:
-    """A button that ends the asking for epochs that are not there yet, or takes it up again."""
+    """A button that ends the asking for epochs that are not there yet, or takes it up again.
+
+    It stands outside of the fragment, for whose end a button in it would wait: so it ends the answer under way, too.
+    """
     if stopped and left:
-        if st.button(f"Compute the other {len(left)} epochs", key=f"{key}.on", icon=":material/play_arrow:"):
-            state.keep(f"{key}.stopped", None)
-            st.rerun()
+        st.button(
+            f"Compute the other {len(left)} epochs", key=f"{key}.on", icon=":material/play_arrow:",
+            on_click=state.keep, args=(f"{key}.stopped", None),
+        )  # fmt: skip
     elif len(left) > 1:
         st.button(
             "Stop computing", key=f"{key}.stop", icon=":material/stop:", on_click=state.keep,

@@ -33,6 +33,7 @@ class Boundaries(Probe):
 
     title = "Activation boundaries"
     answers = "Plane"
+    turned = ("shade",)
     needs = ("points",)
     student_layer: int = knob(-1, -1, 999, help="The student's layer, counted from 0. -1: the one the run matched.")
     teacher_layer: int = knob(-1, -1, 999, help="The teacher's layer, counted from 0. -1: the one the run matched.")

@@ -12,15 +12,18 @@ from torch import Tensor
 from kdcore.answers.embedding import Embedding
 from kdcore.beside import sides
 from kdcore.gap import laid_over, principal_plane, shared_neighbours
-from kdcore.outputs import outputs, some
+from kdcore.outputs import Outputs, outputs, some
+from kdcore.patience import Way
 from kdcore.probe import Probe, ProbeError
+from kdcore.recalled import recalled, tensors_key
+from kdcore.side_by_side import side_by_side
 from kdcore.spec import knob
+from kdcore.tsne import STEPS, tsne
 
 if TYPE_CHECKING:
     from kdcore.revive import Revived
 
 NEIGHBOURS = 10
-PERPLEXITY = 30.0
 LARGEST = 32
 """Side of the pictures kept, in pixels."""
 
@@ -36,6 +39,7 @@ class Embeddings(Probe):
 
     title = "Embeddings"
     answers = "Embedding"
+    turned = ("way",)
     way: str = knob("pca", choices=("pca", "tsne"), help="pca: the plane of the greatest variance; tsne: neighbours.")
     inputs: int = knob(400, 30, 2000, help="Most test inputs drawn.", unit="inputs")
 
@@ -45,8 +49,7 @@ class Embeddings(Probe):
         if len(split) < 2 * NEIGHBOURS:
             raise ProbeError(f"{len(split)} test inputs are too few to arrange; {2 * NEIGHBOURS} or more are needed")
         said = outputs(who, split)
-        plane = principal_plane if self.way == "pca" else _tsne
-        places = {part: _of_one_size(plane(found.embedding)) for part, found in said.items()}
+        places = {part: _of_one_size(plane) for part, plane in self._planes(said).items()}
         shared = {
             part: shared_neighbours(said["teacher"].embedding, found.embedding, count=NEIGHBOURS)
             for part, found in said.items()
@@ -70,16 +73,15 @@ class Embeddings(Probe):
             way="PCA" if self.way == "pca" else "t-SNE",
         )
 
-
-def _tsne(embedding: Tensor) -> Tensor:
-    """(N, D) -> (N, 2), the same each time."""
-    from sklearn.manifold import TSNE
-
-    perplexity = min(PERPLEXITY, (len(embedding) - 1) / 3)
-    plane = principal_plane(embedding)
-    start = (plane / plane[:, 0].std().clamp(min=1e-12) * 1e-4).float().numpy()
-    fitted = TSNE(perplexity=perplexity, init=start, learning_rate="auto", random_state=0, max_iter=500)
-    return torch.from_numpy(fitted.fit_transform(embedding.float().numpy())).double()
+    def _planes(self, said: dict[str, Outputs]) -> dict[str, Tensor]:
+        """part -> (N, 2). By t-SNE they take long, and are kept."""
+        if self.way == "pca":
+            return {part: principal_plane(found.embedding) for part, found in said.items()}
+        keys = {part: ("t-SNE", tensors_key(found.embedding)) for part, found in said.items()}
+        way = Way(STEPS * sum(key not in recalled for key in keys.values()))
+        missing = [part for part, key in keys.items() if key not in recalled]
+        made = dict(zip(missing, side_by_side(lambda part: tsne(said[part].embedding, way=way), missing), strict=True))
+        return {part: recalled(key, lambda part=part: made[part]) for part, key in keys.items()}  # type: ignore[misc]
 
 
 def _of_one_size(places: Tensor) -> Tensor:

@@ -43,6 +43,7 @@ class LineRegions(Probe):
     title = "Linear regions along a line"
     answers = "Along"
     ahead = 4
+    turned = ("first",)
     first: int = knob(-1, -1, 999_999, help="The picture at the start. -1: the first of a class.")
     second: int = knob(-1, -1, 999_999, help="The picture at the end. -1: the first of another class.")
     across: str = knob(

@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy
+import torch
+from torch import Tensor
 
 from kdcore.answers.loss_line import LossLine as Answered
 from kdcore.landscape import (
     Loss,
     Sample,
-    Weights,
     barrier,
-    between,
     distance,
-    measured,
+    logits_along,
+    logits_at,
+    losses_along,
+    measured_of,
     normalises,
-    re_estimated,
     steps_along,
     uncertain,
+    walk_between,
     weights_of,
 )
 from kdcore.patience import Way
 from kdcore.probe import Probe, ProbeError
+from kdcore.recalled import recalled, tensors_key
 from kdcore.spec import knob
 from kdcore.twins import LOSSES, NEARNESS, kind_of, twins
 
@@ -43,6 +48,8 @@ class LossLine(Probe):
 
     title = "Loss between student alone and student"
     answers = "LossLine"
+    ahead = 6
+    turned = ("batch_norm",)
     loss: str = knob(
         "cross_entropy", choices=tuple(LOSSES), help="Cross-entropy with the labels, or KL to the teacher."
     )
@@ -54,7 +61,7 @@ class LossLine(Probe):
         15, 5, 61, help="Places from one end to the other; a quarter more lies beyond each.", unit="places"
     )
     inputs: int = knob(
-        400, 20, 5000, unit="inputs",
+        250, 20, 5000, unit="inputs",
         help="Most validation and most training inputs looked at; large networks look at fewer.",
     )  # fmt: skip
 
@@ -73,19 +80,24 @@ class LossLine(Probe):
         inputs = pair.affordable(self.inputs, looks=(3 if again else 2) * len(at))
         samples = {"validation": pair.validation(inputs), "training": pair.training(inputs)}
         images = pair.statistics_from(inputs)
+        lots = [sample.images for sample in samples.values()]
+        key = ("line", *pair.key("student"), *pair.key("baseline"), tensors_key(*lots, images), tuple(at), again)
         way = Way(len(at))
-        on_line: dict[str, list[tuple[float, float]]] = {split: [] for split in samples}
 
-        def look(weights: Weights) -> dict[str, tuple[float, float]]:
-            return {split: measured(view, weights, sample, loss) for split, sample in samples.items()}
+        def walk() -> list[_Said]:
+            line = logits_along(
+                view, walk_between(start, end, at), lots, statistics=images if again else None, way=way
+            )  # fmt: skip
+            ends = [torch.stack([logits_at(view, weights, lot) for weights in (start, end)]) for lot in lots]
+            return [_Said(*found) for found in zip(line, ends, strict=True)]
 
-        for place in at:
-            weights = between(start, end, place)
-            for split, found in look(re_estimated(view, weights, images) if again else weights).items():
-                on_line[split].append(found)
-            way.step()
-        own = [look(weights) for weights in (start, end)]
-        values = {split: numpy.array(found, dtype=numpy.float64) for split, found in on_line.items()}
+        values, own = {}, {}
+        for (split, sample), said in zip(samples.items(), recalled(key, walk), strict=True):
+            values[split] = torch.stack(losses_along(said.line, sample, loss), dim=1).cpu().numpy()
+            own[split] = [measured_of(logits, sample, loss) for logits in said.ends]
+            if not again:  # to the last bit, however many places are looked at together
+                for place, found in zip((0.0, 1.0), own[split], strict=True):
+                    values[split][at.index(place)] = found
         rise, where = barrier(at, values["validation"][:, 0].tolist())
         apart = distance(start, end, [parameter for parameter, _ in view.named_parameters()])
         kind = kind_of(revived)
@@ -101,8 +113,8 @@ class LossLine(Probe):
             at=numpy.array(at, dtype=numpy.float64),
             loss={split: found[:, 0].copy() for split, found in values.items()},
             accuracy={split: found[:, 1].copy() for split, found in values.items()},
-            own_loss={split: numpy.array([one[split][0] for one in own]) for split in samples},
-            own_accuracy={split: numpy.array([one[split][1] for one in own]) for split in samples},
+            own_loss={split: numpy.array([one[0] for one in own[split]]) for split in samples},
+            own_accuracy={split: numpy.array([one[1] for one in own[split]]) for split in samples},
             counts={split: len(sample) for split, sample in samples.items()},
             barrier=rise,
             barrier_at=where,
@@ -112,6 +124,16 @@ class LossLine(Probe):
             statistics=f"batch-norm statistics estimated again at each place, from {len(images)} training {kind}"
             if again else "batch-norm statistics on the same line" if normalises(view) else "no batch norm",
         )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Said:
+    """What is said of some inputs along the line, whichever loss is then taken of it."""
+
+    line: Tensor
+    """(places, N, C) logits."""
+    ends: Tensor
+    """(2, N, C), of the networks themselves."""
 
 
 def _of_teacher(sample: Sample, loss: Loss) -> list[float]:

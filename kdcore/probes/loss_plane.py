@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy
 import torch
+from torch import Tensor
 
 from kdcore.answers.loss_plane import LossPlane as Answered
 from kdcore.landscape import (
     View,
-    Weights,
     direction,
-    measured,
-    moved,
+    logits_along,
+    logits_at,
+    losses_along,
+    measured_of,
     normalises,
-    re_estimated,
+    walk_around,
     weights_of,
 )
 from kdcore.outputs import NAMES
@@ -45,7 +46,8 @@ class LossPlane(Probe):
 
     title = "Loss around student and student alone"
     answers = "LossPlane"
-    ahead = 6
+    ahead = 7
+    turned = ("batch_norm",)
     loss: str = knob(
         "cross_entropy", choices=tuple(LOSSES), help="Cross-entropy with the labels, or KL to the teacher."
     )
@@ -65,35 +67,31 @@ class LossPlane(Probe):
         pair = twins(revived)
         name, loss = LOSSES[self.loss]
         half = self.grid // 2
+        again = self.batch_norm == "re-estimated" and normalises(pair.student)
         looks = len(pair.views()) * ((2 * half + 1) ** 2 + 2 * RADII * DIRECTIONS)
-        inputs = pair.affordable(self.inputs, looks=looks)
+        inputs = pair.affordable(self.inputs, looks=2 * looks if again else looks)
         sample, images = pair.validation(inputs), pair.statistics_from(inputs)
         at = [self.reach * place / half for place in range(-half, half + 1)]
         radii = [self.reach * (place + 1) / RADII for place in range(RADII)]
         radius = radii[RADII // 2 - 1]
-        again = self.batch_norm == "re-estimated" and normalises(pair.student)
         keys = {
-            part: ("around", *pair.key(part), tensors_key(sample.images, sample.labels, sample.teacher, images),
-                   self.loss, self.reach, half, again)
+            part: ("around", *pair.key(part), tensors_key(sample.images, images), self.reach, half, again)
             for part in pair.views()
-        }  # fmt: skip
+        }
         way = Way(looks // len(keys) * sum(key not in recalled for key in keys.values()))
-        found: dict[str, _Around] = {}
+        planes, own, rises = {}, {}, {}
         for part, view in pair.views().items():
 
-            def height(weights: Weights, view: View = view) -> float:
-                way.step()
-                weights = re_estimated(view, weights, images) if again else weights
-                return measured(view, weights, sample, loss)[0]
+            def around(view: View = view) -> _Around:
+                return _around(view, sample.images, images if again else None, at=at, radii=radii, way=way)
 
-            def around(view: View = view, height: Callable[[Weights], float] = height) -> _Around:
-                own = measured(view, weights_of(view), sample, loss)[0]
-                return _around(view, height, at=at, radii=radii, own=own)
-
-            found[part] = recalled(keys[part], around)
-        planes = {part: one.plane for part, one in found.items()}
-        own = {part: one.own for part, one in found.items()}
-        rises = {part: one.rise for part, one in found.items()}
+            found = recalled(keys[part], around)
+            heights = [losses_along(logits, sample, loss)[0].cpu().numpy() for logits in (found.plane, found.walks)]
+            planes[part] = heights[0].reshape(len(at), len(at))
+            own[part] = float(measured_of(found.own, sample, loss)[0])
+            if not again:  # to the last bit, however many places are looked at together
+                planes[part][half, half] = own[part]
+            rises[part] = heights[1].reshape(len(radii), 2 * DIRECTIONS) - planes[part][half, half]
         walks = {part: one[radii.index(radius)] for part, one in rises.items()}
         sharpness = {part: float(one.mean()) for part, one in walks.items()}
         kind = kind_of(revived)
@@ -119,23 +117,30 @@ class LossPlane(Probe):
 
 @dataclass(frozen=True)
 class _Around:
-    """What one network's answer is made of, as `LossPlane` has it."""
+    """What one network says around itself, whichever loss is then taken of it."""
 
-    plane: numpy.ndarray
-    own: float
-    rise: numpy.ndarray
+    own: Tensor
+    """(N, C) logits."""
+    plane: Tensor
+    """(places along the second direction x places along the first, N, C)."""
+    walks: Tensor
+    """(radii x walks, N, C)."""
 
 
 def _around(
-    view: View, height: Callable[[Weights], float], *, at: list[float], radii: list[float], own: float
+    view: View, inputs: Tensor, statistics: Tensor | None, *, at: list[float], radii: list[float], way: Way
 ) -> _Around:  # fmt: skip
     centre = weights_of(view)
     across, along = direction(view, seeded(0)), direction(view, seeded(1))
-    plane = numpy.array([[height(moved(centre, (across, a), (along, b))) for a in at] for b in at])
-    middle = plane[len(at) // 2, len(at) // 2]
-    ways = [(direction(view, seeded(2 + number)), sign) for number in range(DIRECTIONS) for sign in (1.0, -1.0)]
-    rise = [[height(moved(centre, (way, sign * far))) - middle for way, sign in ways] for far in radii]
-    return _Around(plane, own, numpy.array(rise))
+    plane = walk_around(centre, (across, at * len(at)), (along, [b for b in at for _ in at]))
+    (on_plane,) = logits_along(view, plane, [inputs], statistics=statistics, way=way)
+    walks = []
+    for number in range(DIRECTIONS):
+        amounts = [sign * far for far in radii for sign in (1.0, -1.0)]
+        walk = walk_around(centre, (direction(view, seeded(2 + number)), amounts))
+        (found,) = logits_along(view, walk, [inputs], statistics=statistics, way=way)
+        walks.append(found.view(len(radii), 2, *found.shape[1:]))
+    return _Around(logits_at(view, centre, inputs), on_plane, torch.cat(walks, dim=1).flatten(0, 1))
 
 
 def _sentence(walks: dict[str, numpy.ndarray], radius: float, name: str) -> str:

@@ -36,6 +36,7 @@ class PicturePlane(Probe):
     answers = "Plane"
     needs = ("images",)
     ahead = 3
+    turned = ("first", "shade")
     first: int = knob(-1, -1, 999_999, help="A validation picture, counted from 0. -1: the first of a class.")
     second: int = knob(-1, -1, 999_999, help="A validation picture. -1: the first of another class.")
     third: int = knob(-1, -1, 999_999, help="A validation picture. -1: the first of a third class.")

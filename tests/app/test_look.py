@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from itertools import pairwise
+from typing import NoReturn
 
 import pytest
+from streamlit.runtime.scriptrunner_utils.exceptions import StopException
 from streamlit.testing.v1 import AppTest
 
 from app import state
@@ -301,6 +303,26 @@ def test_a_film_that_takes_long_can_be_stopped_and_taken_up_again(
     again.click().run()
     page.run()
     assert len(desk.asked) > asked
+
+
+def test_a_film_can_be_stopped_while_its_first_answer_is_under_way(
+    written: Callable[..., Run], desk: Answering, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = written()
+    ask = desk.ask
+
+    def chosen_meanwhile(*asked: object, **more: object) -> NoReturn:
+        raise StopException  # as Streamlit ends a script run for what was clicked while it waits
+
+    monkeypatch.setattr(desk, "ask", chosen_meanwhile)
+    page = open_look(run.id, "Similarity (CKA)")
+    monkeypatch.setattr(desk, "ask", ask)
+    page.button(key="film-similarity.stop").click().run()
+    assert not page.exception
+    assert not [asked for asked in desk.asked if "cka" in asked]
+    assert "Stopped before it was done." in words(page)
+    next(one for one in page.button if "other" in one.label).click().run()
+    assert [asked for asked in desk.asked if "cka" in asked]
 
 
 def test_sixty_of_many_snapshots_are_asked_with_both_ends() -> None:
