@@ -9,7 +9,7 @@ app: .venv/app.done
 	$(BIN)/streamlit run app/main.py --server.port $(PORT)
 
 test: .venv/test.done
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile
 
 check: lint types test
 

@@ -44,13 +44,6 @@ CASES: dict[str, dict[str, Any]] = {
         "methods": [{"is": "ce"}, {"is": "kd"}],
         "training": {"batch": 64, "epochs": 10, "teacher_epochs": 2},
     },
-    "fashion-shifted": {
-        "data": {"is": "fashion_mnist", "train_size": 2000, "augmentation": "shift"},
-        "teacher": {"is": "plain", "width": 32},
-        "student": {"is": "plain", "width": 8},
-        "methods": [{"is": "ce"}, {"is": "kd"}],
-        "training": {"batch": 64, "epochs": 10, "teacher_epochs": 3},
-    },
     "fashion-two-views": {
         "data": {"is": "fashion_mnist", "train_size": 2000, "augmentation": "shift", "views": 2},
         "teacher": {"is": "plain", "width": 32},
