@@ -41,12 +41,12 @@ class Room:
 
     reads: frozenset[str]
     """What is read of it."""
-    one: int
-    """Bytes of what it says of all pictures in one view."""
     views: int
     """In how many views the pictures are shown: 1 where they stay as they are."""
     kept: int
     """Of how many of these it is kept."""
+    shared: bool = False
+    """Whether views are kept for the next run of the process too: all of them, then."""
 
     def looks(self, epochs: int) -> int:
         """In how many of so many epochs it looks at the pictures all the same."""
@@ -65,14 +65,15 @@ def rooms(stage: Stage, phase: Phase, showing: Showing) -> dict[str, Room]:
         network = stage.cast[role].eval()
         with torch.no_grad():
             one = size(network.look(stage.eyes(role, showing.split)[:2]), reads, len(showing.split))
+        views, small = min(stage.data.views or showing.epochs, showing.epochs), False
         if stage.data.augmentation == "none":
             views, kept = 1, int(showing.epochs > 1 and one <= MEMORY)
+        elif small := views * one <= SHARED:
+            kept = views
         else:
-            views = min(stage.data.views or showing.epochs, showing.epochs)
-            again = min(views, showing.epochs - views, MEMORY // one)  # the others are shown once
-            kept = views if views * one <= SHARED else again
+            kept = min(views, showing.epochs - views, MEMORY // one)  # the others are shown once
         if kept:
-            found[role] = Room(frozenset(reads), one, views, kept)
+            found[role] = Room(frozenset(reads), views, kept, shared=small)
     return found
 
 
@@ -121,7 +122,7 @@ class FrozenTeachers:
             return
         fields = set(room.reads) - set(PARTS)
         kept: Kept = {}
-        if room.views * room.one <= SHARED:
+        if room.shared:
             draws = stage.data.augmentation, stage.recipe.seed, showing.batch
             key = ("views", digest(stage.cast[role]), *draws, *sorted(fields))
             kept = shared(key, stage.eyes(role, showing.split), showing.split.index, dict)

@@ -109,16 +109,6 @@ def _lengths(weight: Tensor) -> Tensor:
     return weight.detach().flatten(1).norm(dim=1).view(-1, *[1] * (weight.ndim - 1))
 
 
-def moved(weights: Weights, *steps: tuple[Weights, float]) -> Weights:
-    """The weights plus each direction times its amount."""
-    found = dict(weights)
-    for along, amount in steps:
-        if amount:
-            for name, value in along.items():
-                found[name] = found[name] + amount * value
-    return found
-
-
 @dataclass(frozen=True)
 class Walk:
     """Places in weight space."""
@@ -141,7 +131,7 @@ class Walk:
 
 
 def walk_around(centre: Weights, *steps: tuple[Weights, Sequence[float]]) -> Walk:
-    """The places that lie each direction times its amounts (K,) from the centre, as `moved` has them."""
+    """The places that lie each direction times its amounts (K,) from the centre."""
     moving: Weights = {}
     for along, amounts in steps:
         for name, value in along.items():

@@ -12,6 +12,7 @@ from kdcore import landscape
 from kdcore.landscape import (
     Sample,
     View,
+    Weights,
     barrier,
     between,
     direction,
@@ -20,7 +21,6 @@ from kdcore.landscape import (
     logits_at,
     losses_along,
     measured,
-    moved,
     re_estimated,
     steps_along,
     uncertain,
@@ -32,6 +32,16 @@ from kdcore.network import Network
 from kdcore.networks.plain import Plain
 from kdcore.patience import Way
 from kdcore.vocabulary import Seen
+
+
+def moved(weights: Weights, *steps: tuple[Weights, float]) -> Weights:
+    """The weights plus each direction times its amount."""
+    found = dict(weights)
+    for along, amount in steps:
+        if amount:
+            for name, value in along.items():
+                found[name] = found[name] + amount * value
+    return found
 
 
 class Straight(Network):

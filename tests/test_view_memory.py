@@ -274,10 +274,10 @@ def test_views_that_find_no_room_are_looked_at_live(monkeypatch: pytest.MonkeyPa
 
 
 def test_a_room_counts_the_epochs_in_which_the_teacher_looks_all_the_same() -> None:
-    assert Room(frozenset(), 1, views=1, kept=1).looks(10) == 1
-    assert Room(frozenset(), 1, views=2, kept=2).looks(10) == 2
-    assert Room(frozenset(), 1, views=4, kept=1).looks(8) == 7
-    assert Room(frozenset(), 1, views=5, kept=5).looks(5) == 5
+    assert Room(frozenset(), views=1, kept=1).looks(10) == 1
+    assert Room(frozenset(), views=2, kept=2).looks(10) == 2
+    assert Room(frozenset(), views=4, kept=1).looks(8) == 7
+    assert Room(frozenset(), views=5, kept=5).looks(5) == 5
 
 
 @pytest.mark.parametrize("views", [0, 1, 2, 3, 4])
