@@ -37,6 +37,12 @@ CASES: dict[str, dict[str, Any]] = {
         "methods": [{"is": "ce"}, {"is": "kd"}],
         "training": {"batch": 64, "epochs": 10, "teacher_epochs": 3},
     },
+    "fashion-mlp": {
+        "data": {"is": "fashion_mnist", "train_size": 2000},
+        "teacher": {"is": "plain", "width": 32},
+        "methods": [{"is": "ce"}, {"is": "kd"}],
+        "training": {"epochs": 20, "teacher_epochs": 3},
+    },
     "fashion-resnet": {
         "data": {"is": "fashion_mnist", "train_size": 2000},
         "teacher": {"is": "resnet", "blocks": 3},

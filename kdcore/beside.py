@@ -12,6 +12,7 @@ from torch import Tensor
 from kdcore.alignment import one_plane
 from kdcore.dataset import Split
 from kdcore.looking import look, look_frozen
+from kdcore.network import lots
 from kdcore.objective import Objective, Share
 from kdcore.pairing import automatic
 from kdcore.probe import ProbeError
@@ -42,14 +43,16 @@ class Sides:
         found = {"teacher": self.teacher, "student": self.student}
         return {**found, "baseline": self.baseline} if self.baseline else found
 
+    def shown(self, split: Split, count: int = 0) -> dict[str, Tensor]:
+        """part -> the split's first `count` inputs (0: all) as it is shown them."""
+        split = split.of(torch.arange(count or len(split)).clamp(max=len(split) - 1).unique())
+        theirs = split.images if split.partner is None else split.partner
+        return {part: theirs if part == "teacher" else split.images for part in self.views()}
+
     def look(self, split: Split, count: int = 0) -> dict[str, Seen]:
         """part -> what it makes of the split's first `count` inputs (0: all), each of the pictures that it is shown."""
-        split = split.of(torch.arange(count or len(split)).clamp(max=len(split) - 1).unique())
-        teacher_images = split.images if split.partner is None else split.partner
-        return {
-            part: see(self.revived, view, teacher_images if part == "teacher" else split.images)
-            for part, view in self.views().items()
-        }
+        views = self.views()
+        return {part: see(self.revived, views[part], images) for part, images in self.shown(split, count).items()}
 
     def look_as_taught(self, split: Split, reads: Collection[str]) -> dict[str, Seen]:
         """part -> what it makes of the split, all at once, with the inputs, classifier and weights that are read.
@@ -131,7 +134,8 @@ def sides(revived: Revived) -> Sides:
     """Student, teacher and student alone at this moment. Raises ProbeError where one of the first two is not there."""
     baseline = next((role for role, part in revived.parts.items() if part == "baseline"), None)
     if revived.lessons:
-        lesson = revived.lessons[-1]
+        own = [one for one in revived.lessons if revived.parts.get(one.student.partition(":")[0]) == "student"]
+        lesson = (own or revived.lessons)[-1]  # where peers teach one another, the student's own comes first
         return Sides(revived, lesson.student, lesson.teacher, baseline, lesson.objective)
     roles = {
         part: [role for role, found in revived.parts.items() if found == part] for part in set(revived.parts.values())
@@ -184,9 +188,7 @@ def view_logits(revived: Revived, view: str, images: Tensor) -> Tensor:
     key = ("logits", *network_key(revived, view), tensors_key(images))
     return recalled(
         key,
-        lambda: torch.cat(
-            list(side_by_side(lambda chunk: seen_anew(revived, view, chunk).logits, images.split(CHUNK)))
-        ),
+        lambda: torch.cat(list(side_by_side(lambda lot: seen_anew(revived, view, lot).logits, lots(images)))),
     )
 
 
@@ -239,11 +241,11 @@ def explained(ours: Tensor, theirs: Tensor) -> float:
     (N, c, h, w) and (N, c', h', w'); the larger plane is averaged down. Least squares on the even pictures, scored on
     the odd ones, so that more channels do not win by memory.
     """
-    left, whole = _fitted(ours, theirs)
+    left, whole = _fitted(*(halves(side) for side in one_plane(ours, theirs)))
     return float((1.0 - left.sum() / whole.sum().clamp(min=1e-12)).clamp(0.0, 1.0))
 
 
-def explained_channels(ours: Tensor, theirs: Tensor) -> Tensor:
+def explained_channels(ours: Halves, theirs: Halves) -> Tensor:
     """The same for each of the teacher's channels, (c',) in [0, 1]; 0 for one that is the same everywhere."""
     left, whole = _fitted(ours, theirs)
     shares = (1.0 - left / whole.clamp(min=1e-12)).clamp(0.0, 1.0)
@@ -255,23 +257,31 @@ RIDGE = 1e-3
 from that picture alone, and the odd pictures on which it fires harder undo the whole fit."""
 
 
-def _fitted(ours: Tensor, theirs: Tensor) -> tuple[Tensor, Tensor]:
+@dataclass(frozen=True)
+class Halves:
+    """What a linear fit reads of a layer: its channels at evenly spread places of all pictures, in float64."""
+
+    even: Tensor
+    """(n, c), of every other picture: the fit's."""
+    odd: Tensor
+    """(n', c), of the others: the score's."""
+
+
+def halves(maps: Tensor) -> Halves:
+    """Of (N, c, h, w), on the plane of the comparison. Raises ProbeError for fewer than 4 pictures."""
+    if len(maps) < 4:
+        raise ProbeError(f"{len(maps)} pictures are too few for a linear fit; 4 or more are needed")
+    stride = max(1, maps.shape[2] * maps.shape[3] * len(maps) // 16_384)
+    return Halves(*(maps[start::2].permute(0, 2, 3, 1).flatten(0, 2)[::stride].double() for start in (0, 1)))
+
+
+def _fitted(ours: Halves, theirs: Halves) -> tuple[Tensor, Tensor]:
     """Squares that the fit leaves of each of the teacher's channels, and those around its mean, (c',) each."""
-    if len(ours) < 4:
-        raise ProbeError(f"{len(ours)} pictures are too few for a linear fit; 4 or more are needed")
-    ours, theirs = one_plane(ours, theirs)
-    stride = max(1, ours.shape[2] * ours.shape[3] * len(ours) // 16_384)
-
-    def rows(features: Tensor, start: int) -> Tensor:
-        return features[start::2].permute(0, 2, 3, 1).flatten(0, 2)[::stride].double()
-
-    inputs, targets = rows(ours, 0), rows(theirs, 0)
-    middle, middles = inputs.mean(dim=0), targets.mean(dim=0)
-    inputs, targets = inputs - middle, targets - middles
+    middle, middles = ours.even.mean(dim=0), theirs.even.mean(dim=0)
+    inputs, targets = ours.even - middle, theirs.even - middles
     gram = inputs.T @ inputs
     ridge = RIDGE * gram.diagonal().mean().clamp(min=1e-12)
     gram += ridge * torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
     weights = torch.linalg.solve(gram, inputs.T @ targets)
-    targets = rows(theirs, 1)
-    left = ((rows(ours, 1) - middle) @ weights + middles - targets).square().sum(dim=0)
-    return left, (targets - targets.mean(dim=0)).square().sum(dim=0)
+    left = ((ours.odd - middle) @ weights + middles - theirs.odd).square().sum(dim=0)
+    return left, (theirs.odd - theirs.odd.mean(dim=0)).square().sum(dim=0)

@@ -11,11 +11,15 @@ def zero_lines(fields: numpy.ndarray, *, x: numpy.ndarray, y: numpy.ndarray) -> 
     Linear interpolation on the edges of the grid's cells (marching squares); points that lie within a twentieth of a
     cell of the line through their neighbours are left out, so a straight line needs two.
     """
-    gap = numpy.full((1, 2), numpy.nan)
-    pieces = [piece for field in fields for line in _lines(field.astype(float)) for piece in (_simple(line), gap)]
-    if not pieces:
+    lines = [line for field in fields for line in _lines(field.astype(float))]
+    if not lines:
         return numpy.zeros((0, 2), dtype=numpy.float32)
-    points = numpy.concatenate(pieces)
+    gap = numpy.full((1, 2), numpy.nan)
+    points = numpy.concatenate([piece for line in lines for piece in (line, gap)])
+    after = numpy.cumsum([len(line) + 1 for line in lines])
+    keep = _needed(points, [(end - len(line) - 1, end - 2) for end, line in zip(after, lines, strict=True)])
+    keep[after - 1] = True
+    points = points[keep]
     columns, rows = numpy.arange(len(x)), numpy.arange(len(y))
     placed = numpy.stack([numpy.interp(points[:, 0], columns, x), numpy.interp(points[:, 1], rows, y)], axis=1)
     return placed.astype(numpy.float32)
@@ -69,25 +73,35 @@ def _lines(field: numpy.ndarray) -> list[numpy.ndarray]:
     return found
 
 
-def _simple(line: numpy.ndarray, tolerance: float = 0.05) -> numpy.ndarray:
-    """The line (P, 2) without points that it does not need (Douglas and Peucker, 1973)."""
-    keep = numpy.zeros(len(line), dtype=bool)
-    keep[[0, -1]] = True
-    stack = [(0, len(line) - 1)]
-    while stack:
-        first, last = stack.pop()
-        if last - first < 2:
-            continue
-        between = line[first + 1 : last] - line[first]
-        along = line[last] - line[first]
-        length = float(numpy.hypot(*along))
-        if length > 0:
-            distances = numpy.abs(between[:, 0] * along[1] - between[:, 1] * along[0]) / length
-        else:  # a closed line starts where it ends
-            distances = numpy.hypot(between[:, 0], between[:, 1])
-        far = int(distances.argmax())
-        if distances[far] > tolerance:
-            middle = first + 1 + far
-            keep[middle] = True
-            stack += [(first, middle), (middle, last)]
-    return line[keep]
+def _needed(points: numpy.ndarray, ends: list[tuple[int, int]], tolerance: float = 0.05) -> numpy.ndarray:
+    """Which points (P, 2) of lines, each from its first to its last place, are needed (Douglas and Peucker, 1973).
+
+    All lines are halved together, since there are hundreds of short ones. (P,) bool.
+    """
+    keep = numpy.zeros(len(points), dtype=bool)
+    first, last = numpy.array(ends).reshape(-1, 2).T
+    keep[first] = keep[last] = True
+    while True:
+        long = last - first > 1
+        first, last = first[long], last[long]
+        if not len(first):
+            return keep
+        counts = last - first - 1
+        starts = numpy.cumsum(counts) - counts
+        places = numpy.arange(counts.sum()) + numpy.repeat(first + 1 - starts, counts)
+        between = points[places] - numpy.repeat(points[first], counts, axis=0)
+        along = points[last] - points[first]
+        length = numpy.hypot(along[:, 0], along[:, 1])
+        closed = length == 0.0  # starts where it ends
+        along, length = (numpy.repeat(one, counts, axis=0) for one in (along, numpy.where(closed, 1.0, length)))
+        distances = numpy.where(
+            numpy.repeat(closed, counts),
+            numpy.hypot(between[:, 0], between[:, 1]),
+            numpy.abs(between[:, 0] * along[:, 1] - between[:, 1] * along[:, 0]) / length,
+        )
+        far = numpy.maximum.reduceat(distances, starts)
+        reached = numpy.where(distances == numpy.repeat(far, counts), places, len(points))
+        middle = numpy.minimum.reduceat(reached, starts)[far > tolerance]
+        first, last = first[far > tolerance], last[far > tolerance]
+        keep[middle] = True
+        first, last = numpy.concatenate([first, middle]), numpy.concatenate([middle, last])

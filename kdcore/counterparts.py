@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from kdcore.alignment import one_plane
 from kdcore.beside import Sides, connected
+from kdcore.glances import Glance, Points, Signs, connected_signs, smaller
+from kdcore.patience import Way
 from kdcore.probe import ProbeError
+from kdcore.recalled import recalled
 from kdcore.vocabulary import Seen
 
 
@@ -33,46 +35,69 @@ class Counterpart:
         student, teacher = one_plane(ours.preacts[self.pair[0]], theirs.preacts[self.pair[1]])
         return student[:, self.chosen], teacher
 
+    def signs(
+        self, ours: Glance, theirs: Glance, points: Points, seen: dict[str, Seen], *, way: Way | None = None
+    ) -> tuple[Signs, Signs]:
+        """Which are on, of both in the teacher's channels and the smaller plane, at points that both have glanced at.
 
-def counterparts(who: Sides, seen: dict[str, Seen], pair: tuple[int, int]) -> dict[str, Counterpart]:
-    """student and baseline -> who stands for the teacher's neurons, chosen on the even ones of what was seen.
+        Through a connector the student looks once more; `way` is told of it.
+        """
+        student, teacher = in_one_plane(ours, theirs, self.pair)
+        if self.chosen is None:
+            return connected_signs(self.who, points, self.pair, seen, way=way), teacher
+        return student.of(self.chosen), teacher
 
-    Whoever counts afterwards counts on the odd ones: the best of many guesses is no evidence. Raises ProbeError for
-    layers whose neurons cannot be compared.
+
+def counterparts(
+    who: Sides, seen: dict[str, Seen], kept: dict[str, Glance], pair: tuple[int, int]
+) -> dict[str, Counterpart]:
+    """student and baseline -> who stands for the teacher's neurons, chosen on the even inputs that were glanced at.
+
+    Whoever counts afterwards counts on the odd ones: the best of many guesses is no evidence. `seen` is a look at a
+    few inputs. Raises ProbeError for layers whose neurons cannot be compared.
     """
-    comparable(who, seen, pair)
+    comparable(who, kept, pair)
+    joined = connected(who, seen["student"], seen["teacher"], pair, before_activation=True)
     found = {}
-    for part in seen:
+    for part in kept:
         if part == "teacher":
             continue
-        joined = connected(who, seen["student"], seen["teacher"], pair, before_activation=True)
         if part == "student" and joined is not None:
             found[part] = Counterpart(who, pair, "through its connector", None)
         else:
-            ours, theirs = one_plane(seen[part].preacts[pair[0]], seen["teacher"].preacts[pair[1]])
-            found[part] = Counterpart(who, pair, "by best partners", best_partners(ours[::2] > 0, theirs[::2] > 0))
+
+            def partners(part: str = part) -> Tensor:
+                return best_partners(*(one.on()[::2] for one in in_one_plane(kept[part], kept["teacher"], pair)))
+
+            chosen = recalled(("partners", kept[part].key, kept["teacher"].key, pair), partners)
+            found[part] = Counterpart(who, pair, "by best partners", chosen)
     return found
+
+
+def in_one_plane(ours: Glance, theirs: Glance, pair: tuple[int, int]) -> tuple[Signs, Signs]:
+    """Which neurons of both layers are on at the smaller of their planes."""
+    plane = smaller(ours.shapes[pair[0]][1:], theirs.shapes[pair[1]][1:])
+    return ours.signs[pair[0], plane], theirs.signs[pair[1], plane]
 
 
 def best_partners(ours: Tensor, theirs: Tensor) -> Tensor:
     """For each channel of theirs (N, c', h, w) the one of ours (N, c, h, w) most often on or off with it, (c',)."""
     a = ours.transpose(0, 1).flatten(1).float()
     b = theirs.transpose(0, 1).flatten(1).float()
-    return (b @ a.T + (1 - b) @ (1 - a).T).argmax(dim=1)
+    return (2.0 * (b @ a.T) - a.sum(dim=1)).argmax(dim=1)  # of both on and both off, what differs between ours
 
 
-def comparable(who: Sides, seen: dict[str, Seen], pair: tuple[int, int]) -> None:
+def comparable(who: Sides, kept: dict[str, Glance], pair: tuple[int, int]) -> None:
     """Raises ProbeError where one layer has no neurons that switch, or one has a plane and the other none."""
     shapes = {}
     for part, layer in (("student", pair[0]), ("teacher", pair[1])):
-        name = who.layer_names(part, len(seen[part].maps))[layer]
-        if torch.equal(seen[part].maps[layer], seen[part].preacts[layer]):
+        name = who.layer_names(part, len(kept[part].shapes))[layer]
+        if kept[part].straight[layer]:
             raise ProbeError(
                 f"{name} of the {part} ends without an activation, so its neurons do not switch and have no boundary; "
                 "choose a layer that ends with one, or a network that has such layers"
             )
-        height, width = seen[part].maps[layer].shape[2:]
-        shapes[part] = (name, (height, width))
+        shapes[part] = (name, kept[part].shapes[layer][1:])
     (ours, here), (theirs, there) = shapes["student"], shapes["teacher"]
     if ((1, 1) in (here, there)) and here != there:
         sizes = {True: "no plane", False: ""}

@@ -35,6 +35,8 @@ from kdcore.events import (
 from kdcore.foundation import Foundations, Laid, key_of, nothing
 from kdcore.frozen_teachers import rooms
 from kdcore.looking import look_frozen
+from kdcore.memory import kept_logits
+from kdcore.network import Network
 from kdcore.preview import Preview
 from kdcore.recipe import Recipe, RecipeError
 from kdcore.scheme import Phase, Turn
@@ -107,9 +109,9 @@ def run(
         results: dict[str, dict[str, Any]] = {}
         right: dict[str, Tensor] = {}
         for role in stage.cast:
-            tested = _score(stage, role, "test", bias=biases.get(role))
+            tested = _score(stage, role, "test", bias=biases.get(role), look=kept_logits)
             yield _scored(tested, role, "test", number, 0, 0.0)
-            validated = _score(stage, role, "validation")
+            validated = _score(stage, role, "validation", look=kept_logits)
             right[role] = tested.right
             results[role] = {
                 "part": stage.castings[role].part,
@@ -318,10 +320,13 @@ def _broken(running: PhaseRun, turn: Turn, lengths: dict[str, float | None], whe
     """A Note for each term of a method that should teach the learner and gives it no gradient.
 
     Terms that schemes write themselves have no point in their names; they may well be silent at first, and so may those
-    of a lesson that is given only at times.
+    of a lesson that is given only at times, and those of labels in a batch that has none.
     """
     own = running.own_terms(turn)
-    at_times = {name for lesson in turn.lessons if not lesson.objective.steady for name in lesson.objective.methods}
+    at_times = {
+        name for lesson in turn.lessons for name, method in lesson.objective.methods.items()
+        if not lesson.objective.steady or getattr(method, "family", "") == "labels"
+    }  # fmt: skip
     return [
         Note(
             when,
@@ -333,11 +338,14 @@ def _broken(running: PhaseRun, turn: Turn, lengths: dict[str, float | None], whe
     ]  # fmt: skip
 
 
-def _score(stage: Stage, role: str, split_name: str, *, bias: float | None = None) -> Score:
+def _score(
+    stage: Stage, role: str, split_name: str, *, bias: float | None = None,
+    look: Callable[[Network, Tensor], Tensor] = logits_of,
+) -> Score:  # fmt: skip
     split = stage.data.test if split_name == "test" else stage.data.validation
     return score(
         stage.cast[role], stage.eyes(role, split), split,
-        classes=stage.data.classes, hidden=stage.data.hidden, bias=bias,
+        classes=stage.data.classes, hidden=stage.data.hidden, bias=bias, look=look,
     )  # fmt: skip
 
 
@@ -435,12 +443,10 @@ def rehearse(recipe: Recipe) -> Preview:
     if wrong:
         return Preview(faults=[{"where": fault.where, "text": fault.text} for fault in wrong])
     try:
-        began = time.perf_counter()
         stage = set_stage(recipe)
-        setting = time.perf_counter() - began
         phases: list[dict[str, Any]] = []
         silent: list[str] = []
-        for phase in stage.scheme.phases(stage.cast, Losses(stage)):
+        for number, phase in enumerate(stage.scheme.phases(stage.cast, Losses(stage))):
             running = PhaseRun(stage, phase, speed=LOOKING)
             if running.steps:
                 _first_step(running)
@@ -450,12 +456,13 @@ def rehearse(recipe: Recipe) -> Preview:
                     "name": phase.name, "title": phase.title, "steps": running.steps, "epochs": running.epochs,
                     "learners": running.learners, "seconds": _timed(stage, running), "lessons": _lessons(phase),
                     "moving": list(phase.moving), "trained": running.numbers(),
+                    "shared": key_of(stage, phase, number) if recipe.parent is None else "",
                     "terms": {turn.learner: running.names(turn)[0] for turn in phase.turns} if running.steps else {},
                 }
             )  # fmt: skip
         return Preview(
             roles=describe_roles(stage), data=describe_data(stage), phases=phases,
-            seconds=setting + sum(phase["seconds"] for phase in phases),
+            seconds=sum(phase["seconds"] for phase in phases),
             warnings=[*silent, *_warnings(stage)],
         )  # fmt: skip
     except RecipeError as error:

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from kdcore.data import Split
-from kdcore.network import Network
+from kdcore.network import Network, lots
 from kdcore.recipe import RecipeError
 from kdcore.scheme import Between
 from kdcore.tasks import Tasks
@@ -60,8 +60,7 @@ def unit_features(network: Network, images: Tensor) -> Tensor:
     was_training = network.training
     network.eval()
     with torch.no_grad():
-        found = torch.cat([network.look(images[start : start + 1024]).embedding
-                           for start in range(0, len(images), 1024)])  # fmt: skip
+        found = torch.cat([network.look(lot).embedding for lot in lots(images)])
     network.train(was_training)
     return F.normalize(found, dim=1)
 

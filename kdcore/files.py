@@ -32,6 +32,15 @@ def write_whole(path: Path, content: bytes, *, durable: bool = False) -> None:
         raise
 
 
+def settle(path: Path) -> None:
+    """Wait until a file is on the disk. Raises OSError."""
+    handle = os.open(path, os.O_RDWR | _PLAIN)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
 def share_file(path: Path, to: Path) -> bool:
     """Let a whole file that nobody will change stand in a second place too; False where the system cannot."""
     try:

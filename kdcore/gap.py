@@ -110,20 +110,20 @@ def brier(logits: Tensor, truth: Tensor, *, temperature: float = 1.0) -> float:
 def fit_temperature(logits: Tensor, truth: Tensor) -> float:
     """The temperature in [0.05, 20] with the smallest mean cross-entropy on these labels.
 
-    The cross-entropy is convex in 1/T, so it has one valley in log T, which is cut into thirds until it is found.
+    The cross-entropy is convex in 1/T, so it has one valley in log T; where it rises there is halved until it is found.
     """
     logits = logits.double()
+    logits = logits - logits.max(dim=1, keepdim=True).values
+    right = logits.gather(1, truth[:, None]).mean()
 
-    def loss(log_temperature: float) -> float:
-        return float(F.cross_entropy(logits / math.exp(log_temperature), truth))
+    def rises(log_temperature: float) -> bool:
+        weighed = torch.softmax(logits / math.exp(log_temperature), dim=1) * logits
+        return bool(weighed.sum(dim=1).mean() <= right)
 
     low, high = math.log(COLDEST), math.log(HOTTEST)
-    for _ in range(40):
-        third = (high - low) / 3
-        if loss(low + third) <= loss(high - third):
-            high -= third
-        else:
-            low += third
+    for _ in range(24):
+        middle = (low + high) / 2
+        low, high = (low, middle) if rises(middle) else (middle, high)
     return math.exp((low + high) / 2)
 
 
@@ -135,16 +135,20 @@ def likeness(theirs: Tensor, ours: Tensor) -> float:
 
 
 def neighbours(embedding: Tensor, count: int) -> Tensor:
-    """The nearest others of each row of (N, D), Euclidean: (N, count) places."""
+    """Whether each is among the nearest others of each row of (N, D), Euclidean: (N, N) bool, `count` in each row.
+
+    Of equally near ones, the first.
+    """
     distance = torch.cdist(embedding.double(), embedding.double())
     distance.fill_diagonal_(float("inf"))
-    return distance.argsort(dim=1, stable=True)[:, :count]
+    last = distance.kthvalue(count, dim=1, keepdim=True).values
+    nearer, even = distance < last, distance == last
+    return nearer | (even & (even.cumsum(dim=1) <= count - nearer.sum(dim=1, keepdim=True)))
 
 
-def shared_neighbours(theirs: Tensor, ours: Tensor, *, count: int) -> float:
-    """Share in [0, 1] of the nearest neighbours in one embedding (N, D) that are nearest in the other (N, D') too."""
-    first, second = neighbours(theirs, count), neighbours(ours, count)
-    return float((first[:, :, None] == second[:, None, :]).any(dim=2).double().mean())
+def shared_neighbours(theirs: Tensor, ours: Tensor) -> float:
+    """Share in [0, 1] of the nearest neighbours in one embedding that are nearest in the other, from `neighbours`."""
+    return int((theirs & ours).sum()) / int(theirs.sum())
 
 
 def principal_plane(embedding: Tensor) -> Tensor:

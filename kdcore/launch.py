@@ -90,16 +90,24 @@ class Desk:
             raise LaunchError(f"The run cannot go on: {sentence(error)}") from error
         self._scribes.write(run.id)
 
-    def catalog(self) -> Catalog:
-        """All cards: kept beside the runs for each version of the code. Raises AskError."""
+    def catalog_at_hand(self) -> Catalog | None:
+        """All cards where nobody has to be asked for them: kept beside the runs for each version of the code."""
         with self._lock:
             if self._catalog is not None:
                 return self._catalog
         kept = self.shelf.kept_catalog(code_version())
-        found: Catalog | None = None
-        if kept is not None:
-            with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError):
-                found = Catalog.from_json(json.loads(kept))
+        if kept is None:
+            return None
+        with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError):
+            found = Catalog.from_json(json.loads(kept))
+            with self._lock:
+                self._catalog = found
+            return found
+        return None
+
+    def catalog(self) -> Catalog:
+        """All cards. Raises AskError."""
+        found = self.catalog_at_hand()
         if found is None:
             told = self._asked({"do": "catalog"})
             found = Catalog.from_json(told)

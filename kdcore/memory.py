@@ -10,20 +10,26 @@ from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.utils.weak import WeakIdKeyDictionary
 
 from kdcore.dataset import Split
 from kdcore.looking import PARTS, with_parts
+from kdcore.network import Network, lots
+from kdcore.scoring import logits_of
 from kdcore.stage import Stage
 from kdcore.vocabulary import Seen
 
 MEMORY = 2**30
 """Bytes that a frozen teacher's kept outputs may take; above that the teacher looks at every batch again."""
 SHARED = 2**26
-"""Bytes up to which a process keeps a memory for its next run: a grid's runs mostly have one teacher."""
-BLOCK = 512
-"""Pictures that a teacher looks at together where they stay as they are."""
+"""Bytes up to which a process keeps a memory for its next run: the newest one, and older ones that together take no
+more than that either."""
+SCORED = 16
+"""Networks of which a process keeps what they say of the same held-out pictures."""
 Made = TypeVar("Made")
 _shared: OrderedDict[tuple[object, ...], tuple[Tensor, Tensor, Any]] = OrderedDict()
+_said: WeakIdKeyDictionary = WeakIdKeyDictionary()
+"""Held-out pictures -> digest of a network -> its logits."""
 
 
 class Rows:
@@ -97,14 +103,15 @@ class TeacherMemory(Rows):
     def __init__(self, stage: Stage, role: str, split: Split, reads: set[str]) -> None:
         images, network = stage.eyes(role, split), stage.cast[role]
         network.eval()
-        blocks = torch.arange(len(split), device=images.device).split(BLOCK)
+        pictures = lots(images)
+        places = torch.arange(len(split), device=images.device).split(len(pictures[0]))
         with torch.no_grad():
-            for number, places in enumerate(blocks):
-                seen = network.look(images[BLOCK * number : BLOCK * (number + 1)])
+            for number, (lot, rows) in enumerate(zip(pictures, places, strict=True)):
+                seen = network.look(lot)
                 if not number:
                     super().__init__(seen, reads, len(split))
                     parts = with_parts(network, seen, reads, still=True)
-                self.put(places, seen)
+                self.put(rows, seen)
         self.classifier, self.parameters = parts.classifier, parts.parameters
 
     def at(self, places: Tensor) -> Seen:
@@ -137,14 +144,43 @@ def shared(
     if keep(found):
         _shared[key] = images, index, found
         _shared.move_to_end(key)
-        while len(_shared) > 2:
-            _shared.popitem(last=False)
+        _make_room()
     return found
+
+
+def _make_room() -> None:
+    """Lets go of the oldest until all but the newest fit, with pictures that the newest is not of."""
+    newest, *older = reversed(_shared)
+    pictures, total = {id(_shared[newest][0])}, 0
+    for key in older:
+        images, _, found = _shared[key]
+        total += _bytes(found) + (0 if id(images) in pictures else images.nbytes)
+        pictures.add(id(images))
+        if total > SHARED:
+            del _shared[key]
+
+
+def _bytes(found: Any) -> int:
+    """What a memory takes: rows, or rows for each view."""
+    return sum(map(_bytes, found.values())) if isinstance(found, dict) else int(found.bytes())
+
+
+def kept_logits(network: Network, images: Tensor) -> Tensor:
+    """`scoring.logits_of`, or what an earlier run of this process got by it: same weights, same pictures, (N, C)."""
+    kept: OrderedDict[bytes, Tensor] = _said.setdefault(images, OrderedDict())
+    key = digest(network)
+    if key not in kept:
+        kept[key] = logits_of(network, images)
+    kept.move_to_end(key)
+    while len(kept) > SCORED:
+        kept.popitem(last=False)
+    return kept[key]
 
 
 def forget() -> None:
     """Let go of everything that is kept for the next run of this process."""
     _shared.clear()
+    _said.clear()
 
 
 def digest(network: nn.Module) -> bytes:

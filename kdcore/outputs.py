@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
+from torch.utils.weak import WeakIdKeyDictionary
 
-from kdcore.beside import CHUNK, Sides
+from kdcore.beside import Sides
 from kdcore.dataset import Split
+from kdcore.network import lots
 from kdcore.patience import Way
 from kdcore.recalled import network_key, recalled, tensors_key
 from kdcore.side_by_side import side_by_side
@@ -38,10 +40,17 @@ def outputs(who: Sides, split: Split) -> dict[str, Outputs]:
 
 
 def some(split: Split, count: int) -> Split:
-    """At most `count` rows, evenly spread over the split."""
+    """At most `count` rows, evenly spread over the split: the same object each time, which is known by its key."""
     if len(split) <= count:
         return split
-    return split.of(torch.linspace(0, len(split) - 1, count, dtype=torch.float64).round().long())
+    parts = _SOME.setdefault(split, {})
+    if count not in parts:
+        parts[count] = split.of(torch.linspace(0, len(split) - 1, count, dtype=torch.float64).round().long())
+    return parts[count]
+
+
+_SOME: WeakIdKeyDictionary = WeakIdKeyDictionary()
+"""Split -> {count: some of it}, as long as the split is there."""
 
 
 def _outputs(revived: Revived, view: str, images: Tensor) -> Outputs:
@@ -53,7 +62,7 @@ def _outputs(revived: Revived, view: str, images: Tensor) -> Outputs:
 def _said(revived: Revived, view: str, images: Tensor) -> Outputs:
     role, _, exit_number = view.partition(":")
     network = revived.networks[role]
-    chunks = images.split(CHUNK)
+    chunks = lots(images)
     way = Way(len(chunks))
 
     def look(chunk: Tensor) -> tuple[Tensor, Tensor]:

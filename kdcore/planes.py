@@ -3,25 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import numpy
-import torch
-from torch import Tensor
 
-from kdcore.beside import CHUNK, Sides, seen_anew
+from kdcore.beside import Sides
 from kdcore.contours import zero_lines
 from kdcore.counterparts import Counterpart
+from kdcore.glances import MOST_NEURONS, Glance, Points, connected_key, glance_key, glances, layers_beside, share_alike
 from kdcore.patience import Way
-from kdcore.recalled import network_key, recalled, tensors_key
-from kdcore.side_by_side import side_by_side
+from kdcore.recalled import recalled
 from kdcore.vocabulary import Seen
-
-if TYPE_CHECKING:
-    from kdcore.revive import Revived
-
-MOST_NEURONS = 48
-"""Whose zero lines are drawn."""
 
 
 @dataclass(frozen=True)
@@ -46,85 +37,41 @@ class Drawn:
 
 
 def draw_plane(
-    revived: Revived, who: Sides, inputs: dict[str, Tensor], *, x: numpy.ndarray, y: numpy.ndarray,
+    who: Sides, points: dict[str, Points], seen: dict[str, Seen], *, x: numpy.ndarray, y: numpy.ndarray,
     layers: dict[str, int], stand_ins: dict[str, Counterpart],
 ) -> Drawn:  # fmt: skip
-    """Looks at a plane with every network: `inputs` part -> (H W, *shape), rows of x (W,) for each of y (H,).
+    """Looks at a plane with every network: `points` of each part are (H W) inputs, rows of x (W,) for each of y (H,).
 
-    Of a layer with a plane of its own, each channel's middle neuron is drawn; signs are counted on all of them.
+    Of a layer with a plane of its own, each channel's middle neuron is drawn; signs are counted on all of them. `seen`
+    is a look at a few inputs. What every network makes of the plane is kept, in all its layers: another layer, or signs
+    in place of decisions, take no further look.
     """
     shape = (len(y), len(x))
+    looked = layers_beside(seen)
+    keys = {part: glance_key(who.revived, view, points[part], looked[part]) for part, view in who.views().items()}
+    looks = sum(key not in recalled for key in keys.values())
+    joined = [one for one in stand_ins.values() if one.chosen is None]
+    looks += sum(connected_key(who, points["student"], one.pair) not in recalled for one in joined)
+    way = Way(looks * len(x) * len(y))
+    found = glances(who, points, seen, way=way)
     drawn = Drawn()
-    keys = {
-        part: ("plane", x.tobytes(), y.tobytes(), tensors_key(inputs[part]), *network_key(revived, view))
-        for part, view in who.views().items()
-    }
-    way = Way(shape[0] * shape[1] * (sum(key not in recalled for key in keys.values()) + 3 * bool(stand_ins)))
-    for part, view in who.views().items():
+    for part, glance in found.items():
 
-        def look(part: str = part, view: str = view) -> _Part:
-            return _part(who, part, view, inputs[part], shape=shape, way=way)
+        def lines(glance: Glance = glance, layer: int = layers[part]) -> numpy.ndarray:
+            return zero_lines(glance.middles[layer].T.reshape(-1, *shape).cpu().numpy(), x=x, y=y)
 
-        found = recalled(keys[part], look)
-
-        def lines(fields: numpy.ndarray = found.fields[layers[part]]) -> numpy.ndarray:
-            return zero_lines(fields, x=x, y=y)
-
-        drawn.decisions[part], drawn.layers[part] = found.decisions, found.layers[layers[part]]
-        drawn.lines[part] = recalled((*keys[part], layers[part]), lines)
-    same: dict[str, list[Tensor]] = {part: [] for part in stand_ins}
-
-    def switched(start: int) -> dict[str, Tensor]:
-        seen = {
-            part: seen_anew(revived, view, inputs[part][start : start + CHUNK]) for part, view in who.views().items()
-        }
-        with torch.no_grad():
-            pairs = {part: stand_in.beside(seen[part], seen["teacher"]) for part, stand_in in stand_ins.items()}
-        way.step(3 * len(seen["teacher"].logits))
-        return {
-            part: ((ours > 0) == (theirs > 0)).float().flatten(1).mean(dim=1) for part, (ours, theirs) in pairs.items()
-        }
-
-    for shares in side_by_side(switched, range(0, shape[0] * shape[1] if stand_ins else 0, CHUNK)):
-        for part, share in shares.items():
-            same[part].append(share)
-    for part, found_of_part in same.items():
-        drawn.signs[part] = torch.cat(found_of_part).view(shape).cpu().numpy()
+        drawn.decisions[part] = glance.decided.view(shape).short().cpu().numpy()
+        drawn.lines[part] = recalled((*keys[part], "lines", layers[part], x.tobytes(), y.tobytes()), lines)
+        drawn.layers[part] = _name(who, part, glance, layers[part])
+    for part, stand_in in stand_ins.items():
+        pair = stand_in.signs(found[part], found["teacher"], points[part], seen, way=way)
+        drawn.signs[part] = share_alike(*pair).reshape(shape)
     return drawn
 
 
-@dataclass(frozen=True)
-class _Part:
-    """What one network makes of the plane, in every layer: another one is chosen more often than another plane."""
-
-    decisions: numpy.ndarray
-    """As `Drawn` has them."""
-    fields: list[numpy.ndarray]
-    """Of each layer the neurons that are drawn, (neurons, H, W)."""
-    layers: list[str]
-    """What they are called."""
-
-
-def _part(who: Sides, part: str, view: str, inputs: Tensor, *, shape: tuple[int, int], way: Way) -> _Part:
-    def look_at(chunk: Tensor) -> tuple[Tensor, list[Tensor], list[str]]:
-        seen = seen_anew(who.revived, view, chunk)
-        way.step(len(chunk))
-        neurons = [middle(layer)[:, :MOST_NEURONS] for layer in seen.preacts]
-        return seen.logits.argmax(dim=1), neurons, [_name(who, part, seen, place) for place in range(len(neurons))]
-
-    said, values, (names, *_) = zip(*side_by_side(look_at, inputs.split(CHUNK)), strict=True)
-    fields = [torch.cat(layer).T.reshape(-1, *shape).cpu().numpy() for layer in zip(*values, strict=True)]
-    return _Part(torch.cat(said).view(shape).short().cpu().numpy(), fields, names)
-
-
-def middle(preacts: Tensor) -> Tensor:
-    """Each channel's neuron in the middle of the layer's plane, (N, c, h, w) -> (N, c)."""
-    return preacts[:, :, preacts.shape[2] // 2, preacts.shape[3] // 2]
-
-
-def _name(who: Sides, part: str, seen: Seen, layer: int) -> str:
-    channels, height, width = seen.preacts[layer].shape[1:]
-    name = who.layer_names(part, len(seen.preacts))[layer]
+def _name(who: Sides, part: str, glance: Glance, layer: int) -> str:
+    channels, height, width = glance.shapes[layer]
+    name = who.layer_names(part, len(glance.shapes))[layer]
     if (height, width) == (1, 1):
         return f"{name}, {min(MOST_NEURONS, channels)} of {channels} neurons"
     return f"{name}, the middle neuron of {min(MOST_NEURONS, channels)} of {channels} channels"

@@ -21,9 +21,9 @@ class Preview:
     """As in events.Started."""
     phases: list[dict[str, Any]] = field(default_factory=list)
     """{"name", "title", "steps", "epochs", "seconds": expected, "trained": numbers that its optimisers change,
-    "lessons": as in events.PhaseStarted}."""
+    "shared": its key if other runs have it in common (`foundation.key_of`), "lessons": as in events.PhaseStarted}."""
     seconds: float = 0.0
-    """Expected time of the whole run, from a few timed steps."""
+    """Expected time of all phases, each from a few timed steps."""
     warnings: list[str] = field(default_factory=list)
     """What may disappoint without being wrong."""
 

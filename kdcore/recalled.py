@@ -9,9 +9,8 @@ from dataclasses import fields, is_dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy
-from torch import Tensor
-
-from kdcore.network import Network
+from torch import Tensor, nn
+from torch.utils.weak import WeakIdKeyDictionary
 
 if TYPE_CHECKING:
     from kdcore.revive import Revived
@@ -74,8 +73,8 @@ def network_key(revived: Revived, view: str) -> Key:
     return revived.recipe.to_text(), view, str(network.settings()), weights_key(network)
 
 
-def weights_key(network: Network) -> str:
-    """Some letters that change with any weight or buffer, and with the kind of network."""
+def weights_key(network: nn.Module) -> str:
+    """Some letters that change with any weight or buffer, and with the kind of module."""
     digest = hashlib.blake2b(repr(network).encode(), digest_size=16)
     for name, value in (*network.named_parameters(), *network.named_buffers()):
         digest.update(name.encode())
@@ -85,11 +84,23 @@ def weights_key(network: Network) -> str:
 
 def tensors_key(*tensors: Tensor) -> str:
     """Some letters that change with any number in these tensors, their shapes, kinds or devices."""
-    digest = hashlib.blake2b(digest_size=16)
-    for one in tensors:
-        digest.update(f"{tuple(one.shape)} {one.dtype} {one.device}".encode())
-        _read(digest, one)
+    return " ".join(_tensor_key(one) for one in tensors)
+
+
+def _tensor_key(tensor: Tensor) -> str:
+    """Read once, as long as nothing is written into it."""
+    version = -1 if tensor.is_inference() else tensor._version
+    known = _READ.get(tensor)
+    if known is not None and known[0] == version:
+        return known[1]
+    digest = hashlib.blake2b(f"{tuple(tensor.shape)} {tensor.dtype} {tensor.device}".encode(), digest_size=16)
+    _read(digest, tensor)
+    _READ[tensor] = version, digest.hexdigest()
     return digest.hexdigest()
+
+
+_READ: WeakIdKeyDictionary = WeakIdKeyDictionary()
+"""Tensor -> (its version, its key)."""
 
 
 def _read(digest: Any, value: Tensor) -> None:

@@ -20,7 +20,7 @@ import secrets
 import shutil
 import time
 from collections.abc import Iterator, Mapping
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -30,6 +30,7 @@ from kdcore.files import (
     cut_to,
     read_between,
     read_up_to,
+    settle,
     share_file,
     size_of,
     size_of_folder,
@@ -102,11 +103,14 @@ class Run:
             path = self._snapshot(event.name)
             path.parent.mkdir(exist_ok=True)
             if not (isinstance(event.tensors, Kept) and share_file(event.tensors.path, path)):
-                write_whole(path, safetensors_of(event.tensors), durable=True)
+                write_whole(path, safetensors_of(event.tensors))
         if isinstance(event, Shown):
             path = self._shown(event.name)
             path.parent.mkdir(exist_ok=True)
             write_whole(path, event.content)
+        if isinstance(event, Finished):
+            for path in self._newest():
+                settle(path)
         line = json.dumps(event.to_json(), separators=(",", ":"), allow_nan=False).encode()
         append_line(self.folder / "events.jsonl", line, durable=isinstance(event, ENDS))
         if isinstance(event, Finished):
@@ -129,8 +133,12 @@ class Run:
         return events, start + end
 
     def history(self) -> History:
-        """Everything so far, folded."""
-        return fold(self.events()[0])
+        """Everything so far, folded. Nobody changes it: until something is added, whoever asks gets the same."""
+        try:
+            log = (self.folder / "events.jsonl").stat()
+        except OSError:
+            return History()
+        return _folded(self.folder, log.st_size, log.st_mtime_ns)
 
     def state(self) -> State:
         """What has become of it. lost: its process is gone and said nothing."""
@@ -269,6 +277,15 @@ class Run:
             return {}
         return found if isinstance(found, dict) else {}
 
+    def _newest(self) -> list[Path]:
+        """The last snapshot of each phase: to wait for that of every epoch cost a default digits run half a second."""
+        found: dict[int, tuple[int, Path]] = {}
+        for path in (self.folder / "snapshots").glob("*.safetensors"):
+            if named := re.fullmatch(r"(\d+)-(\d+)", path.stem):
+                phase, step = map(int, named.groups())
+                found[phase] = max(found.get(phase, (-1, path)), (step, path))
+        return [path for _, path in found.values()]
+
     def _snapshot(self, name: str) -> Path:
         if not SNAPSHOT.match(name):
             raise RunError(f"{name[:80]!r} is no name of a snapshot")
@@ -335,6 +352,12 @@ def safetensors_of(tensors: Mapping[str, Tensor], said: dict[str, int] | None = 
         ready[name] = tensor.clone() if storage in seen else tensor
         seen.add(storage)
     return save(ready, metadata=None if said is None else {"checkpoint": json.dumps(said)})
+
+
+@lru_cache(maxsize=4)
+def _folded(folder: Path, size: int, changed: int) -> History:
+    """What the run's log comes to, as long as it has that size (bytes) and was changed last at that time (ns)."""
+    return fold(Run(folder).events()[0])
 
 
 def modified(path: Path) -> float:

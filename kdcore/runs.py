@@ -38,7 +38,7 @@ class Shelf:
         """The run of that id. Raises UnknownRun."""
         if not isinstance(id, str) or not ID.match(id):
             raise UnknownRun(
-                f"there is no run {str(id)[:40]!r}: an id is sixteen of 0-9 a-f, and -2 and so on for repeats"
+                f"There is no run {str(id)[:40]!r}: an id is sixteen of 0-9 a-f, and -2 and so on for repeats."
             )
         if _is_folder(self.root / id):
             return Run(self.root / id)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
@@ -12,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from kdcore.dataset import Data, Split
-from kdcore.network import Network
+from kdcore.network import Network, lots
 
 
 @dataclass(frozen=True)
@@ -29,24 +30,25 @@ class Score:
 
 
 def logits_of(network: Network, images: Tensor) -> Tensor:
-    """(N, C) in eval mode, without gradient, batch by batch."""
+    """(N, C) in eval mode, without gradient."""
     was_training = network.training
     network.eval()
     with torch.no_grad():
-        found = torch.cat([network(images[start : start + 1024]) for start in range(0, len(images), 1024)])
+        found = torch.cat([network(lot) for lot in lots(images)])
     network.train(was_training)
     return found
 
 
 def score(
-    network: Network, images: Tensor, split: Split, *, classes: int, hidden: int = -1, bias: float | None = None
-) -> Score:
-    """The score on a split with true labels.
+    network: Network, images: Tensor, split: Split, *, classes: int, hidden: int = -1, bias: float | None = None,
+    look: Callable[[Network, Tensor], Tensor] = logits_of,
+) -> Score:  # fmt: skip
+    """The score on a split with true labels; `look` gives the logits.
 
     With a hidden class, also its accuracy raw and with a bias added to its logit; the bias is chosen here so that the
     class is predicted as often as it occurs, unless one is given (on test, the one found on validation).
     """
-    logits = logits_of(network, images).float()
+    logits = look(network, images).float()
     right = logits.argmax(dim=1) == split.truth
     counts = torch.bincount(split.truth, minlength=classes)
     hits = torch.bincount(split.truth[right], minlength=classes)

@@ -11,6 +11,8 @@ from kdcore.response import at_least_float
 
 LEAST = 4
 """Inputs that the unbiased estimate needs in a batch."""
+BLOCK = 64
+"""Rows of which inner products are taken together."""
 
 
 def linear_cka(x: Tensor, y: Tensor) -> float:
@@ -40,7 +42,11 @@ def rbf_cka(x: Tensor, y: Tensor, *, fraction: float = 1.0) -> float:
 def linear_gram(x: Tensor) -> Tensor:
     """Inner products of the centred rows, (n, p) -> (n, n) in float64."""
     x = _centred(x)
-    return (x @ x.T).double()
+    found = torch.empty(len(x), len(x), dtype=x.dtype, device=x.device)
+    for begin in range(0, len(x), BLOCK):  # what stands below the diagonal stands above it, too
+        found[begin : begin + BLOCK, begin:] = x[begin : begin + BLOCK] @ x[begin:].T
+        found[begin + BLOCK :, begin : begin + BLOCK] = found[begin : begin + BLOCK, begin + BLOCK :].T
+    return found.double()
 
 
 def rbf_gram(x: Tensor, *, fraction: float = 1.0, width: float | None = None) -> Tensor:
@@ -75,12 +81,15 @@ def batch_grams(layers: Sequence[Tensor], *, kernel: str, batches: int) -> list[
     if kernel == "linear":
         made = [[linear_gram(cut) for cut in layer.tensor_split(batches)] for layer in layers]
     else:
-        widths = [median_distance(squared_distances(layer)) for layer in layers]
-        made = [
-            [rbf_gram(cut, width=width) for cut in layer.tensor_split(batches)]
-            for layer, width in zip(layers, widths, strict=True)
-        ]
+        made = [_rbf_grams(squared_distances(layer), batches) for layer in layers]
     return [list(batch) for batch in zip(*made, strict=True)]
+
+
+def _rbf_grams(distances: Tensor, batches: int) -> list[Tensor]:
+    """The batches' Gaussian kernels, all of one width, from the squared distances of all inputs, (n, n)."""
+    squared = max(median_distance(distances), 1e-300)
+    rows = torch.arange(len(distances), device=distances.device).tensor_split(batches)
+    return [torch.exp(-distances[cut[0] : cut[-1] + 1, cut[0] : cut[-1] + 1] / (2.0 * squared)) for cut in rows]
 
 
 def unbiased_hsic(k: Tensor, ell: Tensor) -> float:

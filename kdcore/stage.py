@@ -116,6 +116,9 @@ def set_stage(
         )
     stage = Stage(recipe, recipe.budget(), scheme, data, castings, cast, device)
     for role in list(cast):
+        cast[role].eval()
+        if type(scheme).dress is Scheme.dress:  # it would look for nothing, which takes most of a film's moment
+            continue
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seeded(recipe, f"dress {role}"))
             dressed = scheme.dress(role, cast[role], glimpse(stage, role, data.train))

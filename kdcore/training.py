@@ -436,7 +436,7 @@ class PhaseRun:
         weighted = [mean if weight == 1.0 else weight * mean for weight, mean in zip(weights, means, strict=True)]
         loss = _sum(weighted)
         taught = any(distilled)
-        measured = taught and self.done % self.measure_every == 0 and not time
+        measured = taught and self.done % self.measure_every == 0 and time == turn.times - 1
         gradients = None
         if measured and len(terms) > 1:
             gradients = taken_apart(weighted, distilled, self.trained(turn))

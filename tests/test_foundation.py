@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from kdcore import memory
 from kdcore.beginnings import laid_on, source_for
@@ -13,6 +14,7 @@ from kdcore.dataset import Split
 from kdcore.engine import run as straight
 from kdcore.events import Event, Finished, Foundation, Note, Snapshot, Step
 from kdcore.history import fold
+from kdcore.network import Network
 from kdcore.recipe import Part, Pick, Recipe
 from kdcore.run import Run
 from kdcore.runs import Shelf
@@ -148,6 +150,74 @@ def test_a_teacher_that_an_earlier_run_of_the_process_remembered_says_the_same(
     assert second.history().results == fresh.history().results
     written(shelf, TINY.with_setting("teacher.width", 10))  # another teacher is looked at anew
     assert looks == ["teacher"] * 3
+
+
+def test_held_out_pictures_are_looked_at_once_by_what_several_runs_have_in_common(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[int] = []
+    look = memory.logits_of
+
+    def counted(network: Network, images: torch.Tensor) -> torch.Tensor:
+        looked.append(len(images))
+        return look(network, images)
+
+    monkeypatch.setattr(memory, "logits_of", counted)
+    memory.forget()
+    first = written(Shelf(tmp_path), TINY)
+    assert len(looked) == 6, "teacher, student alone and student, each on test and on validation"
+    second = written(Shelf(tmp_path), replace(TINY, methods=(Part(Pick("kd", {"temperature": 9.0})),)))
+    assert len(looked) == 8, "the student is new, the others were taken over"
+    memory.forget()
+    fresh = written(Shelf(tmp_path / "other"), second.recipe)
+    assert second.history().results == fresh.history().results
+    assert first.history().results["teacher"]["test_loss"] == second.history().results["teacher"]["test_loss"]
+    memory.forget()
+
+
+class Kept:
+    """Something that a process keeps, of a size."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+
+    def bytes(self) -> int:
+        return self.size
+
+
+@pytest.mark.parametrize(
+    ("sizes", "there"),
+    [
+        ((1, 1, 1, 1, 1), [True] * 5),
+        ((64, 16, 16, 16, 64), [False, True, True, True, True]),
+        ((16, 64, 16, 64), [False, False, True, True]),
+        ((32, 32, 64), [True, True, True]),
+    ],
+)
+def test_many_small_memories_stay_and_large_ones_make_room(sizes: tuple[int, ...], there: list[bool]) -> None:
+    memory._shared.clear()
+    images, index = torch.zeros(4, 1, 2, 2), torch.arange(4)
+
+    def make(number: int) -> Kept:
+        return memory.shared((number,), images, index, lambda: Kept(sizes[number] * 2**20))
+
+    made = [make(number) for number in range(len(sizes))]
+    assert [(number,) in memory._shared for number in range(len(sizes))] == there
+    assert all(make(number) is made[number] for number in range(len(sizes)) if there[number])
+    memory._shared.clear()
+
+
+def test_pictures_that_nothing_newer_is_of_count_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    memory._shared.clear()
+    monkeypatch.setattr(memory, "SHARED", 1000)
+    index = torch.arange(4)
+    small, large = torch.zeros(4, 1, 2, 2), torch.zeros(4, 1, 20, 20)
+    memory.shared(("large",), large, index, lambda: Kept(10))
+    memory.shared(("large too",), large, index, lambda: Kept(10))
+    assert list(memory._shared) == [("large",), ("large too",)]
+    memory.shared(("small",), small, index, lambda: {0: Kept(10), 1: Kept(10)})
+    assert list(memory._shared) == [("small",)]
+    memory._shared.clear()
 
 
 def test_a_phase_that_is_being_told_once_more_lays_nothing_yet(tmp_path: Path) -> None:

@@ -121,10 +121,22 @@ def test_neighbours_are_shared_whatever_way_a_space_is_turned() -> None:
     torch.manual_seed(0)
     first = torch.randn(60, 6, dtype=torch.float64)
     turned = 3 * first @ torch.linalg.qr(torch.randn(6, 6, dtype=torch.float64))[0] + 1
-    assert gap.shared_neighbours(first, turned, count=10) == 1.0
-    assert gap.shared_neighbours(first, torch.randn(60, 9), count=10) == pytest.approx(10 / 59, abs=0.06)
+    theirs, ours, others = (gap.neighbours(one, 10) for one in (first, turned, torch.randn(60, 9)))
+    assert gap.shared_neighbours(theirs, ours) == 1.0
+    assert gap.shared_neighbours(theirs, others) == pytest.approx(10 / 59, abs=0.06)
     line = torch.tensor([[0.0], [1.0], [3.0], [7.0]])
-    assert gap.neighbours(line, 1).flatten().tolist() == [1, 0, 1, 2]
+    assert gap.neighbours(line, 1).nonzero().tolist() == [[0, 1], [1, 0], [2, 1], [3, 2]]
+
+
+def test_of_equally_near_ones_the_first_are_neighbours() -> None:
+    """As a stable sort has it, where many inputs lie in one place."""
+    torch.manual_seed(0)
+    crowded = torch.randint(0, 3, (40, 2)).double()
+    distance = torch.cdist(crowded, crowded).fill_diagonal_(float("inf"))
+    first = distance.argsort(dim=1, stable=True)[:, :7]
+    expected = torch.zeros(40, 40, dtype=torch.bool).scatter_(1, first, True)
+    assert torch.equal(gap.neighbours(crowded, 7), expected)
+    assert gap.shared_neighbours(expected, expected) == 1.0
 
 
 def test_the_principal_plane_has_the_greatest_variances() -> None:

@@ -238,7 +238,7 @@ def test_a_worker_that_breaks_is_started_once_more_and_then_it_is_said(shelf: Sh
 
 
 def test_unanswerable_questions_get_a_sentence(desk: Desk) -> None:
-    with pytest.raises(AskError, match="there is no run"):
+    with pytest.raises(AskError, match="There is no run"):
         desk.ask("../..", "agreement", {}, "0-0")
     with pytest.raises(AskError, match="too wide"):
         desk.catalog()

@@ -8,7 +8,7 @@ import numpy
 import pytest
 import torch
 
-from kdcore.beside import RIDGE, explained, explained_channels
+from kdcore.beside import RIDGE, explained, explained_channels, halves
 from kdcore.partners import assigned, correlations
 from kdcore.probe import ProbeError
 
@@ -87,7 +87,9 @@ def test_each_channel_is_explained_as_a_fit_by_hand_says() -> None:
     target = rows(theirs, 1)
     left = (((rows(ours, 1) - middle) @ weights + middles - target) ** 2).sum(axis=0)
     whole = ((target - target.mean(axis=0)) ** 2).sum(axis=0)
-    numpy.testing.assert_allclose(explained_channels(ours, theirs), (1 - left / whole).clip(0, 1), atol=1e-6)
+    numpy.testing.assert_allclose(
+        explained_channels(halves(ours), halves(theirs)), (1 - left / whole).clip(0, 1), atol=1e-6
+    )
     assert explained(ours, theirs) == pytest.approx(1 - left.sum() / whole.sum(), abs=1e-6)
 
 
@@ -102,11 +104,11 @@ def test_a_neuron_that_fires_once_does_not_undo_the_fit_of_the_others() -> None:
 def test_what_is_a_linear_image_is_explained_in_full_and_a_constant_channel_not_at_all() -> None:
     ours = maps(40, 3, 2)
     theirs = torch.stack([ours[:, 0] + ours[:, 1], torch.full((40, 2, 2), 2.0)], dim=1)
-    shares = explained_channels(ours, theirs)
+    shares = explained_channels(halves(ours), halves(theirs))
     assert shares[0] > 0.999
     assert shares[1] == 0
 
 
 def test_three_pictures_are_too_few_for_a_fit() -> None:
     with pytest.raises(ProbeError, match="3 pictures are too few"):
-        explained_channels(maps(3, 2, 2), maps(3, 2, 2))
+        halves(maps(3, 2, 2))

@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import nn
 
+from app.charts.gradients import measured
 from kdcore import engine
 from kdcore.answer import answer_from_bytes
 from kdcore.answers.matrix import Matrix
@@ -185,10 +186,29 @@ def test_they_are_what_autograd_says_of_the_first_batch() -> None:
     assert epoch == 0
 
 
+def test_gradients_are_measured_where_a_turn_is_taken_several_times_a_step() -> None:
+    events = finished(replace(TINY, scheme=Pick("zskt", {"student_steps": 3})))
+    told = [one.lengths for one in of(events, Gradients) if one.learner == "student"]
+    assert told
+    assert all(length is not None and length > 0 for lengths in told for length in lengths.values())
+    assert measured(fold(events).phases[-1]) == ["student"], "a generator is no network of the run"
+
+
 def test_a_term_without_gradient_is_named_as_broken() -> None:
     recipe = replace(TINY, student=Pick("mlp", {"width": 8}), methods=(Part(Pick("ce")), Part(Pick("at"))))
     notes = [event.text for event in of(finished(recipe), Note)]
     assert any("at" in text and "teaches nothing" in text for text in notes), notes
+
+
+def test_labels_are_not_called_broken_where_the_first_batch_has_none() -> None:
+    few = {**TINY.data.settings, "labelled": 0.02}
+    recipe = replace(TINY, data=Pick(TINY.data.key, few), methods=(Part(Pick("ce")), Part(Pick("kd"))))
+    told = []
+    for seed in range(4):
+        events = finished(replace(recipe, seed=seed))
+        told += [one.lengths["ce.ce"] for one in of(events, Gradients) if one.learner == "student" and one.step == 1]
+        assert [event.text for event in of(events, Note) if "teaches nothing" in event.text] == []
+    assert 0.0 in told, "no first batch was without labels, so nothing was tried here"
 
 
 @pytest.mark.parametrize("key", [key for key, method in METHODS.items() if "own_stage" in method.knobs])

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+import torch
 
 from kdcore import files
 from kdcore import run as run_module
@@ -56,6 +57,21 @@ def test_what_was_appended_is_read_back_and_offsets_continue(shelf: Shelf) -> No
     assert run.events(since=end) == ([], end)
     assert run.state() == "finished"
     assert run.history().results["student"]["test_accuracy"] == 0.9
+
+
+def test_a_finished_run_is_on_the_disk_with_the_last_snapshot_of_each_phase(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, _ = shelf.create(story.recipe())
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fsync", lambda handle: synced.append(os.fstat(handle).st_ino))
+    for phase, step in ((0, 0), (0, 8), (0, 16), (1, 9), (1, 10)):
+        run.append(Snapshot(1.0, phase, step, 1.0, f"{phase}-{step}", ["teacher"], {"teacher/a": torch.ones(2)}))
+    assert synced == []
+    run.append(Finished(2.0, 1.0, {}))
+    last = {(run.folder / "snapshots" / f"{name}.safetensors").stat().st_ino for name in ("0-16", "1-10")}
+    assert set(synced[:-1]) == last
+    assert synced[-1] == log(run).stat().st_ino, "what it speaks of is there before the word"
 
 
 def test_numbers_that_are_none_are_read_back_as_none(shelf: Shelf) -> None:

@@ -14,6 +14,7 @@ from kdcore.launch import Desk
 from kdcore.patience import Stopped, Way, told
 from kdcore.probes import embeddings
 from kdcore.probes.line_regions import LineRegions
+from kdcore.probes.loss_line import LossLine
 from kdcore.probes.loss_plane import LossPlane
 from kdcore.recalled import recalled
 from kdcore.recipe import Recipe
@@ -185,6 +186,9 @@ def test_moving_a_control_on_stays_within_its_bounds() -> None:
     assert [one.settings()["first"] for one in LineRegions(first=999_999).beside()] == [999_999]
     assert [one.settings()["batch_norm"] for one in LossPlane(reach=0.5).beside()] == ["re-estimated"]
     assert LossPlane(reach=0.5).beside()[0].settings()["reach"] == 0.5
+    other, same = LossLine(loss="kl").beside()
+    assert isinstance(other, LossPlane), "the section's other picture, of the same loss"
+    assert (other.settings()["loss"], same.settings()["batch_norm"]) == ("kl", "interpolated")
 
 
 def test_lots_side_by_side_come_in_their_order_are_told_of_and_can_be_ended() -> None:

@@ -10,8 +10,10 @@ from torch import Tensor
 from kdcore.answers.plane import Plane
 from kdcore.beside import sides, view_logits
 from kdcore.counterparts import counterparts
+from kdcore.glances import Points, glances, points_of
 from kdcore.planes import draw_plane
 from kdcore.probe import Probe, ProbeError, percent
+from kdcore.recalled import tensors_key
 from kdcore.spec import knob
 
 if TYPE_CHECKING:
@@ -48,9 +50,11 @@ class Boundaries(Probe):
                 "through three of them (picture_plane) can be drawn"
             )
         who = sides(revived)
-        seen = who.look(data.validation if self.shade == "signs" else data.test, 256 if self.shade == "signs" else 2)
+        seen = who.look(data.validation, 2)
         s, t, why = who.pair(seen, self.student_layer, self.teacher_layer)
-        stand_ins = counterparts(who, seen, (s, t)) if self.shade == "signs" else {}
+        stand_ins = {}
+        if self.shade == "signs":
+            stand_ins = counterparts(who, seen, glances(who, points_of(who, data.validation, 256), seen), (s, t))
 
         points = data.test.images[:MOST_POINTS] * data.std + data.mean
         low, high = points.min(dim=0).values, points.max(dim=0).values
@@ -62,8 +66,8 @@ class Boundaries(Probe):
         columns, rows = x.repeat(self.grid), y.repeat_interleave(self.grid)
         plane = (torch.stack([columns, rows], dim=1).to(data.mean.device) - data.mean) / data.std
         drawn = draw_plane(
-            revived, who, dict.fromkeys(who.views(), plane), x=x.numpy(), y=y.numpy(),
-            layers={"teacher": t, "student": s, "baseline": s}, stand_ins=stand_ins,
+            who, dict.fromkeys(who.views(), Points(("plane", tensors_key(plane)), len(plane), plane.__getitem__)), seen,
+            x=x.numpy(), y=y.numpy(), layers={"teacher": t, "student": s, "baseline": s}, stand_ins=stand_ins,
         )  # fmt: skip
         on_points: dict[str, Tensor] = {
             part: view_logits(revived, view, data.test.images).argmax(dim=1) for part, view in who.views().items()

@@ -10,9 +10,11 @@ import torch
 from kdcore.answers.distances import Distances
 from kdcore.beside import Sides, sides
 from kdcore.counterparts import counterparts
+from kdcore.glances import glances, points_of
 from kdcore.methods.ab import ActivationBoundaries
 from kdcore.probe import Probe, ProbeError, percent
 from kdcore.probes.boundaries import ways
+from kdcore.recalled import Key, network_key, recalled, weights_key
 from kdcore.spec import knob
 
 if TYPE_CHECKING:
@@ -47,22 +49,33 @@ class BoundaryDistance(Probe):
             s, t = pairs[(len(pairs) - 1) // 2]
         else:
             s, t, why = who.pair(seen, self.student_layer, self.teacher_layer)
-        stand_ins = counterparts(who, seen, (s, t))
+        points = points_of(who, revived.data.validation, self.inputs)
+        stand_ins = counterparts(who, seen, glances(who, points, seen), (s, t))
         margin, own = margin_of(who, (s, t))
-        found = {}
-        for part, stand_in in stand_ins.items():
-            ours, theirs = (one[1::2].float() for one in stand_in.beside(seen[part], seen["teacher"]))
-            found["teacher"] = theirs.abs()
-            found[part] = torch.where(theirs > 0, ours, -ours)
-        half = reach(found["teacher"], margin)
-        edges = torch.linspace(-half, half, BINS + 1)
+        last = list(stand_ins)[-1]  # of the teacher what stands beside it
+
+        def distances(part: str) -> torch.Tensor:
+            other = last if part == "teacher" else part
+            both = stand_ins[other].beside(seen[other], seen["teacher"])
+            ours, theirs = (one[1::2].float() for one in both)
+            return theirs.abs() if part == "teacher" else torch.where(theirs > 0, ours, -ours)
+
+        def key_of(part: str) -> Key:
+            joined = stand_ins[last if part == "teacher" else part].chosen is None
+            learned = weights_key(who.objective) if joined and who.objective is not None else ""
+            inputs = [one.key for one in points.values()]
+            networks = [network_key(revived, who.views()[one]) for one in ("teacher", part)]
+            return "distances", s, t, margin, *inputs, *networks, learned
+
+        half = recalled((*key_of("teacher"), "reach"), lambda: reach(distances("teacher"), margin))
         shares, wrong, inside = {}, {}, {}
         for part in ("teacher", *stand_ins):
-            values = found[part].flatten().cpu()
-            counts = torch.histc(values.clamp(-half, half), bins=BINS, min=-half, max=half)
-            shares[part] = (counts / len(values)).numpy()
-            wrong[part] = float((values < 0).float().mean())
-            inside[part] = float(((values >= 0) & (values < margin)).float().mean())
+
+            def counted(part: str = part) -> tuple[numpy.ndarray, float, float]:
+                return _counted(distances(part), half, margin)
+
+            shares[part], wrong[part], inside[part] = recalled((*key_of(part), part, half), counted)
+        edges = torch.linspace(-half, half, BINS + 1)
         names = {part: who.layer_names(part, len(one.maps)) for part, one in seen.items()}
         says = (
             f"{percent(wrong['student'], digits=1)} of the student's neurons lie on the other side than the teacher's, "
@@ -86,6 +99,14 @@ class BoundaryDistance(Probe):
             distance_axis="pre-activation, positive on the teacher's side of the boundary (not scaled)",
             share_axis="share of neurons × inputs",
         )
+
+
+def _counted(distances: torch.Tensor, half: float, margin: float) -> tuple[numpy.ndarray, float, float]:
+    """Of all distances the share in each bin, (BINS,), those on the other side, and those within the margin."""
+    values = distances.flatten().cpu()
+    counts = torch.histc(values.clamp(-half, half), bins=BINS, min=-half, max=half)
+    beyond, near = (float((values < end).float().mean()) for end in (0.0, margin))
+    return (counts / len(values)).numpy(), beyond, near - beyond
 
 
 def margin_of(who: Sides, pair: tuple[int, int]) -> tuple[float, bool]:

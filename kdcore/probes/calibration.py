@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING
 
 import numpy
 import torch
+from torch import Tensor
 
 from kdcore.answers.calibration import Calibration as Answered
 from kdcore.beside import sides
 from kdcore.gap import Reliability, brier, fit_temperature, reliability_of, shared_bins
 from kdcore.outputs import outputs, some
 from kdcore.probe import Probe, percent
+from kdcore.recalled import recalled, tensors_key
 from kdcore.spec import knob
 
 if TYPE_CHECKING:
@@ -41,7 +43,7 @@ class Calibration(Probe):
         after: dict[str, Reliability] = {}
         temperatures, scores, accuracy = {}, {}, {}
         for part, found in said.items():
-            warm = fit_temperature(fitted_on[part].logits, validation.truth)
+            warm = _temperature(fitted_on[part].logits, validation.truth)
             before[part] = reliability_of(found.logits, test.truth, bins=self.bins)
             after[part] = reliability_of(found.logits, test.truth, bins=self.bins, temperature=warm)
             temperatures[part] = warm
@@ -66,6 +68,11 @@ class Calibration(Probe):
             accuracy=accuracy,
             inputs=f"{len(test):,} test {kind}; temperatures fitted on {len(validation):,} validation {kind}",
         )
+
+
+def _temperature(logits: Tensor, truth: Tensor) -> float:
+    """Kept: it does not depend on the bins."""
+    return recalled(("temperature", tensors_key(logits, truth)), lambda: fit_temperature(logits, truth))
 
 
 def _rows(found: Reliability) -> numpy.ndarray:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy
 import torch
 from torch import Tensor
 
-from kdcore.alignment import one_plane
+from kdcore.alignment import one_plane, to_plane
 from kdcore.answers.channel_partners import ChannelPartners as Answered
-from kdcore.beside import Sides, explained_channels, see, sides
+from kdcore.beside import Halves, Sides, explained_channels, halves, see, sides
 from kdcore.dataset import Data
-from kdcore.partners import Partners, assigned, correlations
+from kdcore.partners import Channels, Partners, assigned, channels, correlated
 from kdcore.probe import Probe, ProbeError, percent
+from kdcore.recalled import network_key, recalled, tensors_key
+from kdcore.response import at_least_float
 from kdcore.spec import knob
 from kdcore.vocabulary import Seen
 
@@ -51,30 +54,30 @@ class ChannelPartners(Probe):
             )
         if len(data.validation) < LEAST:
             raise ProbeError(f"{len(data.validation)} validation inputs are too few; {LEAST} or more are needed")
-        many = who.look(data.validation, self.inputs)
-        if not many["student"].maps or not many["teacher"].maps:
+        one = who.look(data.validation.of(torch.tensor([self.picture])))
+        if not one["student"].maps or not one["teacher"].maps:
             raise ProbeError("one of the networks has no layer inside whose channels could be paired")
-        s, t, why = who.pair(many, self.student_layer, self.teacher_layer)
+        s, t, why = who.pair(one, self.student_layer, self.teacher_layer)
         layers = {"teacher": t, "student": s, "baseline": s}
-        theirs = many["teacher"].maps[t]
+        images = who.shown(data.validation, self.inputs)
         links: dict[str, list[Partners]] = {}
         shares: dict[str, Tensor] = {}
         maps: dict[str, numpy.ndarray] = {}
         shown: dict[str, list[int]] = {}
-        drawing = _Drawing(who, data, many, layers, self.picture)
-        for part in many:
+        drawing = _Drawing(who, data, one, images, layers, self.picture)
+        for part in one:
             if part == "teacher":
                 continue
-            links[part] = assigned(correlations(many[part].maps[s], theirs))
-            shares[part] = explained_channels(many[part].maps[s], theirs)
+            found = _beside(who, part, images, layers)
+            links[part], shares[part] = found.links, found.shares
             shown[part] = _spread(len(links[part]), self.links)
-            own, partners = drawing.of(part)
+            own, partners = drawing.of(part, found)
             drawn = [links[part][number] for number in shown[part]]
             maps[part] = own[[pair.ours for pair in drawn]].float().numpy()
             maps[f"{part}/teacher"] = partners[[pair.theirs for pair in drawn]].float().numpy()
         names = {
             part: f"{who.layer_names(part, len(seen.maps))[layers[part]]}, {_shape(seen.maps[layers[part]])}"
-            for part, seen in many.items()
+            for part, seen in one.items()
         }
         layer = f"{names['student'].split(',')[0]} of the student and {names['teacher'].split(',')[0]} of the teacher"
         return Answered(
@@ -92,17 +95,58 @@ class ChannelPartners(Probe):
         )
 
 
+@dataclass(frozen=True)
+class _Beside:
+    """A network's layer beside the teacher's, whichever picture is then looked at."""
+
+    links: list[Partners]
+    shares: Tensor
+    """(c',) of each of the teacher's channels, what theirs give of it."""
+    ours: tuple[Tensor, Tensor]
+    """Mean and spread of each channel over all inputs, (c,) both."""
+    theirs: tuple[Tensor, Tensor]
+    """The same of the teacher's, (c',)."""
+
+
+def _beside(who: Sides, part: str, images: dict[str, Tensor], layers: dict[str, int]) -> _Beside:
+    """Kept for the next question."""
+    views = who.views()
+    keys = {
+        one: (*network_key(who.revived, views[one]), tensors_key(images[one]), layers[one]) for one in (part, "teacher")
+    }
+
+    def compared() -> _Beside:
+        maps = {one: at_least_float(see(who.revived, views[one], images[one]).maps[layers[one]]) for one in keys}
+        height, width = (min(found.shape[side] for found in maps.values()) for side in (2, 3))
+        ours = _measured(to_plane(maps[part], (height, width)))
+        theirs = recalled(
+            ("channels", *keys["teacher"], height, width),
+            lambda: _measured(to_plane(maps["teacher"], (height, width))),
+        )
+        return _Beside(
+            assigned(correlated(ours[0], theirs[0])),
+            explained_channels(ours[1], theirs[1]),
+            (ours[0].mean, ours[0].spread),
+            (theirs[0].mean, theirs[0].spread),
+        )
+
+    return recalled(("partners", *keys[part], *keys["teacher"]), compared)
+
+
+def _measured(maps: Tensor) -> tuple[Channels, Halves]:
+    return channels(maps), halves(maps)
+
+
 class _Drawing:
     """What one small map of a channel shows: a picture's map, a plane of inputs, or the mean of each class."""
 
     def __init__(
-        self, who: Sides, data: Data, many: dict[str, Seen], layers: dict[str, int], picture: int
+        self, who: Sides, data: Data, one: dict[str, Seen], images: dict[str, Tensor], layers: dict[str, int],
+        picture: int,
     ) -> None:  # fmt: skip
-        self.many = {part: seen.maps[layers[part]] for part, seen in many.items()}
-        flat = min(max(self.many[part].shape[2:]) for part in ("student", "teacher")) == 1
+        self.drawn = {part: seen.maps[layers[part]] for part, seen in one.items()}
+        flat = min(max(self.drawn[part].shape[2:]) for part in ("student", "teacher")) == 1
         if not flat:
-            one = who.look(data.validation.of(torch.tensor([picture])))
-            self.drawn = {part: seen.maps[layers[part]] for part, seen in one.items()}
             label = data.class_names[int(data.validation.truth[picture])]
             self.says = f"a channel looking at validation picture {picture} ({label})"
         elif not data.images_of_plane:
@@ -113,29 +157,26 @@ class _Drawing:
             }
             self.says = "a neuron over the plane of inputs, the first input to the right, the second upwards"
         else:
-            truth = data.validation.truth[: len(self.many["teacher"])]
+            truth = data.validation.truth[: len(images["teacher"])]
             kinds = truth.unique().tolist()
-            self.drawn = {
-                part: torch.stack([layer[truth == kind].mean(dim=(0, 2, 3)) for kind in kinds], dim=1)[None, :, None]
-                for part, layer in self.many.items()
-            }
+            self.drawn = {}
+            for part, view in who.views().items():
+                layer = see(who.revived, view, images[part]).maps[layers[part]].mean(dim=(2, 3))
+                means = torch.stack([layer[truth == kind].mean(dim=0) for kind in kinds], dim=1)
+                self.drawn[part] = means[None, :, None]
             self.says = f"the mean of a neuron on each of {len(kinds)} classes, {data.class_names[kinds[0]]} first"
 
-    def of(self, part: str) -> tuple[Tensor, Tensor]:
+    def of(self, part: str, found: _Beside) -> tuple[Tensor, Tensor]:
         """(c, h, w) and (c', h, w): its maps and the teacher's on one plane, in standard deviations of each channel."""
-        means, drawn = one_plane(self.many[part], self.many["teacher"]), (self.drawn[part], self.drawn["teacher"])
-        if drawn[0].shape[2:] != drawn[1].shape[2:]:
-            drawn = one_plane(*drawn)
-        ours, theirs = (_standardised(one[0], every) for one, every in zip(drawn, means, strict=True))
-        return ours, theirs
+        ours, theirs = one_plane(self.drawn[part], self.drawn["teacher"])
+        return _standardised(ours[0], *found.ours), _standardised(theirs[0], *found.theirs)
 
 
-def _standardised(maps: Tensor, every: Tensor) -> Tensor:
-    """In standard deviations from each channel's mean over all inputs, (c, h, w); 0 for one that never changes."""
-    mean, spread = every.mean(dim=(0, 2, 3)), every.std(dim=(0, 2, 3), unbiased=False)
-    varies = spread > 1e-6 * every.abs().amax(dim=(0, 2, 3)).clamp(min=1e-30)
-    found = (maps - mean[:, None, None]) / torch.where(varies, spread, 1.0)[:, None, None]
-    return torch.where(varies[:, None, None], found, 0.0)
+def _standardised(maps: Tensor, mean: Tensor, spread: Tensor) -> Tensor:
+    """(c, h, w) in standard deviations from each channel's mean over all inputs; 0 for one that never changes."""
+    varies = (spread > 0)[:, None, None]
+    found = (maps - mean[:, None, None]) / torch.where(varies, spread[:, None, None], 1.0)
+    return torch.where(varies, found, 0.0)
 
 
 def _plane(data: Data) -> Tensor:

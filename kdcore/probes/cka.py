@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy
+import torch
 from torch import Tensor
 
 from kdcore.answers.matrix import Matrix
 from kdcore.beside import sides
 from kdcore.probe import Probe, ProbeError
+from kdcore.recalled import Key, network_key, recalled, tensors_key
 from kdcore.similarity import LEAST, batch_grams, cka_matrix, directions, mean_correlation
 from kdcore.spec import knob
 from kdcore.vocabulary import Seen
@@ -17,6 +21,7 @@ from kdcore.vocabulary import Seen
 if TYPE_CHECKING:
     from kdcore.revive import Revived
 
+Made = TypeVar("Made")
 NAMES = {"teacher": "Teacher", "student": "Student", "baseline": "Student alone"}
 ENOUGH = 5
 """Inputs for each direction, below which canonical correlations read high."""
@@ -57,8 +62,10 @@ class Cka(Probe):
         if not all(seen[part].maps for part in ["teacher", *wanted]):
             raise ProbeError("one of the networks has no layer inside that could be compared")
         found, says = {}, []
+        shown = who.shown(revived.data.validation, self.inputs)
+        keys = {part: (*network_key(revived, view), tensors_key(shown[part])) for part, view in who.views().items()}
         for measure in ("cka", "svcca") if self.measure == "both" else (self.measure,):
-            name, values, said = self._measured(measure, seen, wanted, count)
+            name, values, said = self._measured(measure, seen, keys, wanted, count)
             found[name] = values
             says.append(said)
         names = {part: who.layer_names(part, len(one.maps)) for part, one in seen.items()}
@@ -91,38 +98,42 @@ class Cka(Probe):
         )
 
     def _measured(
-        self, measure: str, seen: dict[str, Seen], wanted: list[str], count: int
+        self, measure: str, seen: dict[str, Seen], keys: dict[str, Key], wanted: list[str], count: int
     ) -> tuple[str, dict[str, numpy.ndarray], str]:
-        """(the measure's name, part -> (R, K), how it was taken)."""
+        """(the measure's name, part -> (R, K), how it was taken). What each network gives to it is kept."""
         way = self.features if self.features != "auto" else "flatten" if measure == "cka" else "average"
         planes = "whole maps" if way == "flatten" else "the mean of each channel"
-        rows = {part: [as_rows(layer, way) for layer in found.maps] for part, found in seen.items()}
+
+        def of_each(what: tuple[object, ...], make: Callable[[list[Tensor]], Made]) -> dict[str, Made]:
+            def made(part: str) -> Made:
+                return make([as_rows(layer, way) for layer in seen[part].maps])
+
+            return {part: recalled((*what, way, *keys[part]), partial(made, part)) for part in {"teacher", *wanted}}
+
         if measure == "svcca":
-            found, extra = _svcca(rows, wanted, count)
+            bases = of_each(("svcca",), lambda rows: [directions(layer) for layer in rows])
+            found, extra = _svcca(bases, wanted, count)
             name = "SVCCA"
         else:
             batches = max(1, count // self.batch)
-            found, extra = self._cka(rows, wanted, batches), f"{batches} {'batch' if batches == 1 else 'batches'}"
+            grams = of_each(
+                ("cka", self.kernel, batches), lambda rows: batch_grams(rows, kernel=self.kernel, batches=batches)
+            )
+            found = {part: cka_matrix(grams[part], grams["teacher"]).float().cpu().numpy() for part in wanted}
+            extra = f"{batches} {'batch' if batches == 1 else 'batches'}"
             name = f"{'RBF' if self.kernel == 'rbf' else 'linear'} CKA"
         return name, found, f"{extra}; {planes}" if self.measure != "both" else f"{name}: {extra}, {planes}"
 
-    def _cka(self, rows: dict[str, list[Tensor]], wanted: list[str], batches: int) -> dict[str, numpy.ndarray]:
-        grams = {
-            part: batch_grams(layers, kernel=self.kernel, batches=batches)
-            for part, layers in rows.items()
-            if part in {"teacher", *wanted}
-        }
-        return {part: cka_matrix(grams[part], grams["teacher"]).float().cpu().numpy() for part in wanted}
-
 
 def as_rows(layer: Tensor, way: str) -> Tensor:
-    """A layer's maps as one row an input, (N, c, h, w) -> (N, c·h·w) for "flatten", (N, c) for "average"."""
-    return layer.flatten(1) if way == "flatten" else layer.flatten(2).mean(dim=2)
+    """A layer's maps as one row an input, (N, c, h, w) -> (N, c·h·w) for "flatten", in any order, or (N, c)."""
+    if way != "flatten":
+        return layer.flatten(2).mean(dim=2)
+    return (layer.permute(0, 2, 3, 1) if layer.is_contiguous(memory_format=torch.channels_last) else layer).flatten(1)
 
 
-def _svcca(rows: dict[str, list[Tensor]], wanted: list[str], count: int) -> tuple[dict[str, numpy.ndarray], str]:
+def _svcca(bases: dict[str, list[Tensor]], wanted: list[str], count: int) -> tuple[dict[str, numpy.ndarray], str]:
     """part -> (R, K), and how many directions of the layers that takes."""
-    bases = {part: [directions(layer) for layer in rows[part]] for part in {"teacher", *wanted}}
     most = max(basis.shape[1] for layers in bases.values() for basis in layers)
     found = {
         part: numpy.array(

@@ -14,6 +14,7 @@ from kdcore.beside import sides
 from kdcore.gap import by_class, likeness, overlap, soft_labels
 from kdcore.outputs import outputs, some
 from kdcore.probe import Probe, ProbeError, percent
+from kdcore.recalled import recalled, tensors_key
 from kdcore.spec import knob
 
 if TYPE_CHECKING:
@@ -47,10 +48,7 @@ class DarkKnowledge(Probe):
         asked = asked_picture(revived, "test", self.picture, self.own)
         split, one = some(data.test, self.inputs), asked.split
         said, of_one = outputs(who, split), outputs(who, one)
-        means = {
-            part: torch.stack([by_class(soft_labels(found.logits, t), split.truth, data.classes) for t in TEMPERATURES])
-            for part, found in said.items()
-        }
+        means = {part: _means(found.logits, split.truth, data.classes) for part, found in said.items()}
         labels = {
             part: torch.cat([soft_labels(found.logits, t) for t in TEMPERATURES]) for part, found in of_one.items()
         }
@@ -82,6 +80,14 @@ class DarkKnowledge(Probe):
             picture=pixels,
             picture_says=what if asked.truth is None else f"{what}, of {_class(data.class_names[asked.truth])}",
         )
+
+
+def _means(logits: Tensor, truth: Tensor, classes: int) -> Tensor:
+    """(T, C, C), the mean soft label of each class at every temperature. Kept: another picture changes nothing."""
+    return recalled(
+        ("soft labels", tensors_key(logits, truth)),
+        lambda: torch.stack([by_class(soft_labels(logits, t), truth, classes) for t in TEMPERATURES]),
+    )
 
 
 def _class(name: object) -> str:

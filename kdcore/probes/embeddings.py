@@ -11,7 +11,7 @@ from torch import Tensor
 
 from kdcore.answers.embedding import Embedding
 from kdcore.beside import sides
-from kdcore.gap import laid_over, principal_plane, shared_neighbours
+from kdcore.gap import laid_over, neighbours, principal_plane, shared_neighbours
 from kdcore.outputs import Outputs, outputs, some
 from kdcore.patience import Way
 from kdcore.probe import Probe, ProbeError
@@ -51,10 +51,9 @@ class Embeddings(Probe):
             raise ProbeError(f"{len(split)} test inputs are too few to arrange; {2 * NEIGHBOURS} or more are needed")
         said = outputs(who, split)
         places = {part: _of_one_size(plane) for part, plane in self._planes(said).items()}
+        nearest = {part: _nearest(found.embedding) for part, found in said.items()}
         shared = {
-            part: shared_neighbours(said["teacher"].embedding, found.embedding, count=NEIGHBOURS)
-            for part, found in said.items()
-            if part != "teacher"
+            part: shared_neighbours(nearest["teacher"], found) for part, found in nearest.items() if part != "teacher"
         }
         return Embedding(
             title="How each network arranges the same test inputs",
@@ -77,12 +76,21 @@ class Embeddings(Probe):
     def _planes(self, said: dict[str, Outputs]) -> dict[str, Tensor]:
         """part -> (N, 2). By t-SNE they take long, and are kept."""
         if self.way == "pca":
-            return {part: principal_plane(found.embedding) for part, found in said.items()}
+            return {part: _principal_plane(found.embedding) for part, found in said.items()}
         keys = {part: ("t-SNE", tensors_key(found.embedding)) for part, found in said.items()}
         way = Way(STEPS * sum(key not in recalled for key in keys.values()))
         missing = [part for part, key in keys.items() if key not in recalled]
         made = dict(zip(missing, side_by_side(lambda part: tsne(said[part].embedding, way=way), missing), strict=True))
         return {part: recalled(key, lambda part=part: made[part]) for part, key in keys.items()}  # type: ignore[misc]
+
+
+def _nearest(embedding: Tensor) -> Tensor:
+    """Kept: over a film, teacher and student alone stay as they are, and no way of laying out changes them."""
+    return recalled(("neighbours", tensors_key(embedding)), lambda: neighbours(embedding, NEIGHBOURS))
+
+
+def _principal_plane(embedding: Tensor) -> Tensor:
+    return recalled(("PCA", tensors_key(embedding)), lambda: principal_plane(embedding))
 
 
 def _of_one_size(places: Tensor) -> Tensor:

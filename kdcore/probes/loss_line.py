@@ -27,6 +27,7 @@ from kdcore.landscape import (
 )
 from kdcore.patience import Way
 from kdcore.probe import Probe, ProbeError
+from kdcore.probes.loss_plane import LossPlane
 from kdcore.recalled import recalled, tensors_key
 from kdcore.spec import knob
 from kdcore.twins import LOSSES, NEARNESS, kind_of, twins
@@ -64,6 +65,10 @@ class LossLine(Probe):
         250, 20, 5000, unit="inputs",
         help="Most validation and most training inputs looked at; large networks look at fewer.",
     )  # fmt: skip
+
+    def beside(self) -> list[Probe]:
+        """The plane around each of the two, which the same section draws, before the line with other statistics."""
+        return [LossPlane(loss=self.loss), *super().beside()]
 
     def ask(self, revived: Revived) -> Answered:
         pair = twins(revived)

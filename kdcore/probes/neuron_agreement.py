@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy
-import torch
 
 from kdcore.answers.neurons import Neurons
 from kdcore.beside import sides
 from kdcore.counterparts import counterparts
+from kdcore.glances import glances, points_of
 from kdcore.probe import Probe, ProbeError, percent
 from kdcore.probes.boundaries import ways
 from kdcore.spec import knob
@@ -32,11 +32,13 @@ class NeuronAgreement(Probe):
 
     def ask(self, revived: Revived) -> Neurons:
         who = sides(revived)
-        seen = who.look(revived.data.validation, self.inputs)
-        count = len(seen["student"].logits)
+        seen = who.look(revived.data.validation, 2)
+        points = points_of(who, revived.data.validation, self.inputs)
+        count = points["student"].count
         if count < 4:
             raise ProbeError(f"{count} validation inputs are too few to compare signs; 4 or more are needed")
         pairs, why = who.pairs_by_sign(seen)
+        kept = glances(who, points, seen)
         names = {part: who.layer_names(part, len(found.maps)) for part, found in seen.items()}
         panels: list[str] = []
         values: dict[str, numpy.ndarray] = {}
@@ -45,18 +47,18 @@ class NeuronAgreement(Probe):
         way, refused = "", None
         for s, t in pairs:
             try:
-                stand_ins = counterparts(who, seen, (s, t))
+                stand_ins = counterparts(who, seen, kept, (s, t))
             except ProbeError as error:
                 refused = error
                 continue
             way = ways(stand_ins)
             for part, stand_in in stand_ins.items():
-                ours, theirs = (one[1::2] for one in stand_in.beside(seen[part], seen["teacher"]))
-                same = ((ours > 0) == (theirs > 0)).float().mean(dim=(0, 2, 3))
-                values[f"{part}|{len(panels)}"] = same.cpu().numpy()
+                ours, theirs = stand_in.signs(kept[part], kept["teacher"], points[part], seen)
+                same = 1 - _mean(ours.words[1::2] ^ theirs.words[1::2], theirs.plane)
+                values[f"{part}|{len(panels)}"] = same
                 means[part].append(float(same.mean()))
-                on = (theirs > 0).float().mean(dim=(0, 2, 3))
-            usual.append(float(torch.maximum(on, 1 - on).mean()))
+            on = _mean(theirs.words[1::2], theirs.plane)
+            usual.append(float(numpy.maximum(on, 1 - on).mean()))
             panels.append(f"{names['student'][s]} ↔ {names['teacher'][t]}")
         if not panels:
             raise refused or ProbeError("the student has no layer that could be compared with one of the teacher's")
@@ -81,3 +83,9 @@ class NeuronAgreement(Probe):
             reference_says="neurons that never switch",
             named=0,
         )
+
+
+def _mean(words: numpy.ndarray, plane: tuple[int, int]) -> numpy.ndarray:
+    """Share of the bits that are set in each channel, of (N, c, W) words that hold planes (h, w): (c,) float32."""
+    counts = numpy.bitwise_count(words).sum(axis=(0, 2), dtype=numpy.int64)
+    return (counts / (len(words) * plane[0] * plane[1])).astype(numpy.float32)

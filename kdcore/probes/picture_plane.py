@@ -12,9 +12,11 @@ from kdcore.answers.plane import Plane
 from kdcore.beside import sides
 from kdcore.chosen_pictures import as_pixels, choose_pictures, sides_images
 from kdcore.counterparts import counterparts
+from kdcore.glances import Points, glances, points_of
 from kdcore.planes import draw_plane
 from kdcore.probe import Probe, ProbeError, percent
 from kdcore.probes.boundaries import SHADES, others, says_of_signs, ways
+from kdcore.recalled import tensors_key
 from kdcore.spec import knob
 
 if TYPE_CHECKING:
@@ -51,18 +53,17 @@ class PicturePlane(Probe):
             raise ProbeError("points lie in a plane already; it is drawn by the probe boundaries")
         places = choose_pictures(data, (self.first, self.second, self.third))
         who = sides(revived)
-        seen = who.look(data.validation, 256 if self.shade == "signs" else 2)
+        seen = who.look(data.validation, 2)
         s, t, why = who.pair(seen, self.student_layer, self.teacher_layer)
-        stand_ins = counterparts(who, seen, (s, t)) if self.shade == "signs" else {}
+        stand_ins = {}
+        if self.shade == "signs":
+            stand_ins = counterparts(who, seen, glances(who, points_of(who, data.validation, 256), seen), (s, t))
         anchors = corners(sides_images(data, places, "student"), places)
         x, y = axes_through(anchors, self.grid)
         mixed = shares_of(anchors, x, y)
-        inputs = {}
-        for part in who.views():
-            pictures = sides_images(data, places, part)
-            inputs[part] = mixtures(mixed, pictures)
+        points = {part: points_between(sides_images(data, places, part), mixed) for part in who.views()}
         drawn = draw_plane(
-            revived, who, inputs, x=x, y=y, layers={"teacher": t, "student": s, "baseline": s}, stand_ins=stand_ins
+            who, points, seen, x=x, y=y, layers={"teacher": t, "student": s, "baseline": s}, stand_ins=stand_ins
         )
         disagreement = drawn.disagreement()
         agreement = {part: 1.0 - float(found.mean()) for part, found in disagreement.items()}
@@ -140,6 +141,12 @@ def shares_of(anchors: numpy.ndarray, x: numpy.ndarray, y: numpy.ndarray) -> num
     third = numpy.repeat(y, len(x)) / height
     second = (numpy.tile(x, len(y)) - third * along) / length
     return numpy.stack([1.0 - second - third, second, third], axis=1)
+
+
+def points_between(pictures: Tensor, shares: numpy.ndarray) -> Points:
+    """The points of a plane through pictures (3, *shape), made of (G, 3) shares of them as they are looked at."""
+    key = ("mixtures", shares.tobytes(), tensors_key(pictures))
+    return Points(key, len(shares), lambda rows: mixtures(shares[rows], pictures))
 
 
 def mixtures(shares: numpy.ndarray, pictures: Tensor) -> Tensor:

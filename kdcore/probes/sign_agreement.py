@@ -8,12 +8,13 @@ import numpy
 import torch
 from torch import Tensor
 
-from kdcore.alignment import one_plane
 from kdcore.answers.bars import Bars
 from kdcore.beside import connected, sides
+from kdcore.counterparts import best_partners, in_one_plane
+from kdcore.glances import connected_signs, glances, points_of, share_alike
 from kdcore.probe import Probe, ProbeError, percent
+from kdcore.recalled import recalled
 from kdcore.spec import knob
-from kdcore.vocabulary import Seen
 
 if TYPE_CHECKING:
     from kdcore.revive import Revived
@@ -37,28 +38,36 @@ class SignAgreement(Probe):
 
     def ask(self, revived: Revived) -> Bars:
         who = sides(revived)
-        seen = who.look(revived.data.validation, self.inputs)
-        count = len(seen["student"].logits)
+        seen = who.look(revived.data.validation, 2)
+        points = points_of(who, revived.data.validation, self.inputs)
+        count = points["student"].count
         if count < 4:
             raise ProbeError(f"{count} validation inputs are too few to compare signs; 4 or more are needed")
         pairs, why = who.pairs_by_sign(seen)
         if not pairs:
             raise ProbeError("the student has no layer that could be compared with one of the teacher's")
+        kept = glances(who, points, seen)
         names = {part: who.layer_names(part, len(found.maps)) for part, found in seen.items()}
         series: dict[str, list[float]] = {NAMES[part]: [] for part in seen if part != "teacher"}
         usual, way = [], "best partners"
         for s, t in pairs:
             joined = connected(who, seen["student"], seen["teacher"], (s, t), before_activation=True)
             for part in seen:
+                if part == "teacher":
+                    continue
+                both = in_one_plane(kept[part], kept["teacher"], (s, t))
                 if part == "student" and joined is not None:
                     way = f"the student through the connector of {joined.method}, others by best partners"
-                    same = float(((joined.student > 0) == (joined.teacher > 0)).float().mean())
-                elif part != "teacher":
-                    same = agreement_of_partners(*on(seen[part], seen["teacher"], s, t))
+                    same = float(share_alike(connected_signs(who, points[part], (s, t), seen), both[1]).mean())
                 else:
-                    continue
+                    same = recalled(
+                        ("agreement", kept[part].key, kept["teacher"].key, s, t),
+                        lambda both=both: agreement_of_partners(*(one.on() for one in both)),  # type: ignore[misc]
+                    )
                 series[NAMES[part]].append(same)
-            usual.append(of_constant(on(seen["student"], seen["teacher"], s, t)[1]))
+            theirs = in_one_plane(kept["student"], kept["teacher"], (s, t))[1]
+            key = ("constant", kept["teacher"].key, t, theirs.plane)
+            usual.append(recalled(key, lambda theirs=theirs: of_constant(theirs.on())))  # type: ignore[misc]
         series["a neuron that never switches"] = usual
         means = {name: sum(values) / len(values) for name, values in series.items()}
         says = (
@@ -83,29 +92,17 @@ class SignAgreement(Probe):
         )
 
 
-def on(student: Seen, teacher: Seen, s: int, t: int) -> tuple[Tensor, Tensor]:
-    """Which neurons are on before the activation, at the smaller plane, 1 or 0: (N, c, h, w) and (N, c', h, w)."""
-    ours, theirs = one_plane(student.preacts[s], teacher.preacts[t])
-    return (ours > 0).float(), (theirs > 0).float()
-
-
 def agreement_of_partners(ours: Tensor, theirs: Tensor) -> float:
     """Mean over the teacher's channels of the agreement in [0, 1] with each one's best partner.
 
-    Both on one plane, (N, c, h, w) and (N, c', h, w), 1 or 0. Partners are chosen on the even inputs and scored on the
-    odd ones: the best of many guesses is no evidence.
+    Which are on, both on one plane, (N, c, h, w) and (N, c', h, w). Partners are chosen on the even inputs and scored
+    on the odd ones: the best of many guesses is no evidence.
     """
-
-    def agreement(start: int) -> Tensor:
-        a = ours[start::2].transpose(0, 1).flatten(1)
-        b = theirs[start::2].transpose(0, 1).flatten(1)
-        return (b @ a.T + (1 - b) @ (1 - a).T) / a.shape[1]
-
-    partners = agreement(0).argmax(dim=1)
-    return float(agreement(1)[torch.arange(len(partners), device=partners.device), partners].mean())
+    partners = best_partners(ours[::2], theirs[::2])
+    return float((ours[1::2, partners] == theirs[1::2]).float().mean())
 
 
 def of_constant(theirs: Tensor) -> float:
     """The agreement in [0, 1] that neurons reach which are always on, or always off, whichever is better for each."""
-    share = theirs.mean(dim=(0, 2, 3))
+    share = theirs.float().mean(dim=(0, 2, 3))
     return float(torch.maximum(share, 1 - share).mean())

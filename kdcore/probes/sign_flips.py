@@ -6,15 +6,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy
-import torch
 from torch import Tensor
 
 from kdcore.answers.neurons import Neurons
-from kdcore.beside import see, sides
+from kdcore.beside import sides
 from kdcore.earlier import kept_until, network_at
+from kdcore.glances import Glance, glance, layers_beside, points_of
 from kdcore.probe import Probe, ProbeError, percent
 from kdcore.spec import knob
-from kdcore.vocabulary import Seen
 
 if TYPE_CHECKING:
     from kdcore.revive import Revived
@@ -38,7 +37,8 @@ class SignFlips(Probe):
     def ask(self, revived: Revived) -> Neurons:
         who = sides(revived)
         split = revived.data.validation
-        images = split.images[: self.inputs]
+        points = points_of(who, split, self.inputs)["student"]
+        layers = layers_beside(who.look(split, 2))
         views = {part: view for part, view in who.views().items() if part != "teacher"}
         values: dict[str, numpy.ndarray] = {}
         means: dict[str, list[float]] = {}
@@ -49,18 +49,18 @@ class SignFlips(Probe):
             kept = kept_until(revived, role)
             if part == "baseline" and not kept:
                 continue
-            now = see(revived, view, images)
+            now = glance(revived, view, points, layers[part])
             first = self.since == "first" or part == "baseline"
             then = kept[0] if kept and first else kept[-2] if len(kept) > 1 else None
             network = network_at(revived, role, then) if then else revived.networks[role]
             old = replace(revived, networks={**revived.networks, role: network})
-            before = see(old, view, images)
+            before = glance(old, view, points, layers[part])
             means[part] = []
-            for number, shares in switching(who.layer_names(part, len(now.maps)), now, before, part):
-                values[f"{part}|{number}"] = shares.cpu().numpy()
+            for number, shares in switching(who.layer_names(part, len(now.shapes)), now, before, part):
+                values[f"{part}|{number}"] = shares.numpy()
                 means[part].append(float(shares.mean()))
             if part == "student":
-                names = who.layer_names(part, len(now.maps))
+                names = who.layer_names(part, len(now.shapes))
                 where = ("; it has not begun to learn", "; this is the first snapshot", "")[min(2, len(kept))]
         highest = max(
             (float(values[f"student|{n}"].max()), n, int(values[f"student|{n}"].argmax())) for n in range(len(names))
@@ -75,7 +75,7 @@ class SignFlips(Probe):
             )
         return Neurons(
             title=f"Each of the student's neurons: share of inputs on which it changed sides {SAID[self.since]}",
-            says=f"{says} ({len(images):,} validation inputs).",
+            says=f"{says} ({points.count:,} validation inputs).",
             panels=list(names),
             values=values,
             means=means,
@@ -87,14 +87,15 @@ class SignFlips(Probe):
         )
 
 
-def switching(names: list[str], now: Seen, before: Seen, part: str) -> list[tuple[int, Tensor]]:
+def switching(names: list[str], now: Glance, before: Glance, part: str) -> list[tuple[int, Tensor]]:
     """(layer, (c,) share of changed signs) for each layer. Raises ProbeError for one without an activation."""
     found = []
-    for number, (new, old) in enumerate(zip(now.preacts, before.preacts, strict=True)):
-        if torch.equal(now.maps[number], new):
+    for number, (_, height, width) in enumerate(now.shapes):
+        if now.straight[number]:
             raise ProbeError(
                 f"{names[number]} of the {part} ends without an activation, so its neurons do not switch; "
                 "a network whose layers end with one is needed"
             )
-        found.append((number, ((new > 0) != (old > 0)).float().mean(dim=(0, 2, 3))))
+        new, old = (one.signs[number, (height, width)].on() for one in (now, before))
+        found.append((number, (new != old).float().mean(dim=(0, 2, 3))))
     return found

@@ -1,7 +1,8 @@
 """How the app feels while a run trains, in a real browser: `python tests/benchmarks/live_feel.py`.
 
 Prints how often a new point comes to the screen of Watch, how long the other pages take from a click to what was
-clicked for, and how much slower a run trains while ten tabs watch it. The machine should be idle.
+clicked for, and how much slower a run trains while ten tabs watch it: with all ten drawing, as in windows side by side,
+and with one drawing and nine behind it, as in one window. The machine should be idle.
 """
 
 from __future__ import annotations
@@ -39,6 +40,12 @@ CLOCK = """(heading) => {
   window.addEventListener('pointerdown', (event) => { seen.began = event.timeStamp; }, { capture: true, once: true });
   watching.observe(document.body, { subtree: true, childList: true, characterData: true });
 }"""
+BEHIND = """
+Object.defineProperty(document, 'hidden', { get: () => true });
+Object.defineProperty(document, 'visibilityState', { get: () => 'hidden' });
+window.requestAnimationFrame = () => 0;
+"""
+"""What a browser does to a tab behind another, which a browser without a screen does not do by itself."""
 PLACES = {  # title in the navigation -> what is there once the page has answered
     "Runs": "Runs", "Same name": "Same name, different loss",
     "Tournament": "Every method on one pair", "What if": "What if?",
@@ -117,15 +124,18 @@ def finished(run: Run) -> Run:
     return run
 
 
-def watched_by(browser: Browser, app: App, chosen: Recipe, tabs: int) -> float:
-    """Steps a second of a run that so many tabs watch."""
+def watched_by(browser: Browser, app: App, chosen: Recipe, tabs: int, *, behind: bool = False) -> float:
+    """Steps a second of a run that so many tabs watch, all but one of them behind it or all in front."""
     context = browser.new_context()
     page = context.new_page()
     run = start(page, app, chosen)
     if not tabs:
         page.goto("about:blank")
     for _ in range(tabs - 1):
-        context.new_page().goto(f"{app.url}/watch?run={run.id}", wait_until="commit")
+        other = context.new_page()
+        if behind:
+            other.add_init_script(BEHIND)
+        other.goto(f"{app.url}/watch?run={run.id}", wait_until="commit")
     found = pace(finished(run))
     context.close()
     return found
@@ -155,13 +165,20 @@ def main() -> None:
             spread("from a click to another page's heading", visits(page, run))
             run.request_stop()
             page.close()
-            ratios = []
+            kept: dict[bool, list[float]] = {False: [], True: []}
             for number in range(3):
-                alone = watched_by(browser, app, recipe(seed=1, epochs=301 + 2 * number), 0)
-                many = watched_by(browser, app, recipe(seed=1, epochs=302 + 2 * number), TABS)
-                ratios.append(many / alone)
-                print(f"steps a second: {alone:.0f} unwatched, {many:.0f} with {TABS} tabs")
-            print(f"with {TABS} tabs a run keeps {100 * statistics.median(ratios):.0f} % of its pace")
+                alone = watched_by(browser, app, recipe(seed=1, epochs=301 + 3 * number), 0)
+                for behind, found in kept.items():
+                    chosen = recipe(seed=1, epochs=302 + 3 * number + behind)
+                    many = watched_by(browser, app, chosen, TABS, behind=behind)
+                    found.append(many / alone)
+                    how = "one in front" if behind else "all in front"
+                    print(f"steps a second: {alone:.0f} unwatched, {many:.0f} with {TABS} tabs, {how}", flush=True)
+            for behind, found in kept.items():
+                how = "one of them" if behind else "all"
+                print(
+                    f"with {TABS} tabs, {how} in front, a run keeps {100 * statistics.median(found):.0f} % of its pace"
+                )
         finally:
             app.stop()
             browser.close()

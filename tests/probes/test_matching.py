@@ -209,6 +209,11 @@ def test_a_student_alone_with_other_layers_is_left_out_and_that_is_said(revived:
     assert answer.says.endswith("The student alone is left out: it has other layers.")
 
 
+def test_where_peers_teach_one_another_the_student_s_own_lesson_is_looked_at(revived: Given) -> None:
+    who = sides(revived("pictures", "kd", scheme={"is": "dml"}))
+    assert (who.student, who.teacher) == ("student", "peer 2")
+
+
 def test_methods_that_need_no_teacher_are_not_offered_and_a_run_of_points_has_views_too(revived: Given) -> None:
     answer = MethodView().ask(revived("points"))
     assert list(answer.methods) == ["kd"]

@@ -9,8 +9,16 @@ import numpy
 import pytest
 import torch
 
-from kdcore import beside
-from kdcore.beside import see, seen_anew, sides, view_logits
+from kdcore import beside, outputs, recalled
+from kdcore.answer import Answer
+from kdcore.beside import lots, see, seen_anew, sides, view_logits
+from kdcore.outputs import some
+from kdcore.probe import Probe
+from kdcore.probes import calibration, channel_partners, cka, embeddings
+from kdcore.probes.calibration import Calibration
+from kdcore.probes.channel_partners import ChannelPartners
+from kdcore.probes.cka import Cka
+from kdcore.probes.embeddings import Embeddings
 from kdcore.recalled import Recalled, network_key, size_of, tensors_key
 from kdcore.revive import Revived
 
@@ -77,3 +85,70 @@ def test_the_least_recently_asked_goes_first_and_what_is_too_large_is_not_kept()
     assert len(kept) == 4
     kept.forget()
     assert len(kept) == 0
+
+
+@pytest.mark.parametrize(
+    ("module", "work", "probe", "other", "shared"),
+    [
+        (channel_partners, "channels", ChannelPartners(), ChannelPartners(picture=1), True),
+        (calibration, "fit_temperature", Calibration(), Calibration(bins=10), True),
+        (embeddings, "neighbours", Embeddings(inputs=60), Embeddings(inputs=60, way="tsne"), True),
+        (cka, "batch_grams", Cka(), Cka(measure="both"), True),
+        (cka, "batch_grams", Cka(), Cka(kernel="rbf"), False),
+    ],
+)
+def test_what_a_control_does_not_change_is_computed_once_and_of_the_others_once_over_a_film(
+    revived: Given, monkeypatch: pytest.MonkeyPatch, module: Any, work: str, probe: Probe, other: Probe, shared: bool
+) -> None:
+    done: list[str] = []
+    real = getattr(module, work)
+    monkeypatch.setattr(module, work, lambda *given, **named: (done.append(work), real(*given, **named))[1])
+    moments = [revived("pictures", "kd", last=last) for last in (-1, -2)]
+    probe.ask(moments[0])
+    assert len(done) == 3, "teacher, student and student alone"
+    probe.ask(moments[1])
+    assert len(done) == 4, "the student has other weights"
+    found = other.ask(moments[0])
+    assert len(done) == (4 if shared else 7)
+    recalled.recalled.forget()
+    assert same(found, other.ask(moments[0])), "what was kept changes nothing"
+
+
+def same(first: Answer, second: Answer) -> bool:
+    return first.to_bytes() == second.to_bytes()
+
+
+def test_a_tensor_is_read_once_until_something_is_written_into_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[int] = []
+    real = recalled._read
+    monkeypatch.setattr(recalled, "_read", lambda digest, value: (read.append(1), real(digest, value))[1])
+    one = torch.arange(6.0)
+    first = tensors_key(one)
+    assert tensors_key(one) == first
+    assert len(read) == 1
+    one[2] = 7.0
+    assert tensors_key(one) != first
+    one[2] = 2.0
+    assert tensors_key(one) == first
+    assert len(read) == 3
+
+
+def test_some_of_a_split_is_the_same_object_each_time(revived: Given) -> None:
+    data = revived("pictures", "kd").data
+    assert some(data.test, 20) is some(data.test, 20)
+    assert len(some(data.test, 21)) == 21
+    assert not torch.equal(some(data.validation, 20).images, some(data.test, 20).images)
+    assert some(data.test, len(data.test)) is data.test
+
+
+def test_lots_are_all_pictures_in_their_order_and_fewer_where_they_are_large(revived: Given) -> None:
+    points, pictures = torch.rand(3000, 2), torch.rand(130, 1, 28, 28)
+    for images in (points, pictures):
+        assert torch.equal(torch.cat(list(lots(images))), images)
+    assert len(lots(points)) == len(lots(pictures)) == 3, "1024 points at a time, or 63 pictures"
+    assert [len(lot) for lot in lots(torch.zeros(40, 3, 300, 300))] == [16, 16, 8]
+    moment = revived("pictures", "kd")
+    said = outputs.outputs(sides(moment), moment.data.test)["student"]
+    at_once = seen_anew(moment, "student", moment.data.test.images)
+    torch.testing.assert_close(said.logits, at_once.logits)
+    torch.testing.assert_close(said.embedding, at_once.embedding.flatten(1))
