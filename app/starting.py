@@ -17,6 +17,11 @@ def draft() -> Recipe:
     return state.kept("draft", DEFAULT.recipe)
 
 
+def begun() -> bool:
+    """Whether a recipe was written or taken up in this tab."""
+    return bool(state.kept("recipe.known", ()))
+
+
 def known(recipe: Recipe) -> bool:
     """Whether this tab wrote or took up this recipe before: then its address is no new link."""
     return recipe.to_text() in state.kept("recipe.known", ())

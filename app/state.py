@@ -47,6 +47,11 @@ def catalog() -> Catalog:
     return _catalog(str(default_root()))
 
 
+def catalog_at_hand() -> Catalog | None:
+    """The same where no worker has to be asked for it, else None: for what a page can do without."""
+    return desk().catalog_at_hand()
+
+
 @st.cache_resource(show_spinner=False, max_entries=8)
 def _shelf(root: str) -> Shelf:
     return Shelf(Path(root).resolve())
@@ -260,10 +265,11 @@ def recipe_from_address() -> Recipe | None:
 
 
 def recipe_to_address(recipe: Recipe) -> None:
-    """Writes the recipe into the address of this page."""
+    """Writes the recipe into the address of this page, in place of a run that says it."""
     text = recipe.to_text()
     if st.query_params.get("recipe") != text:
-        st.query_params["recipe"] = text
+        said = {name: value for name, value in st.query_params.to_dict().items() if name != "run"}
+        st.query_params.from_dict({**said, "recipe": text})
 
 
 def address(page_key: str, **params: str) -> str:

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import plotly.graph_objects as go
+from plotly.colors import get_colorscale
 
 COLOURS: dict[str, str] = {
     "teacher": "#2f7fc1",
@@ -29,7 +30,7 @@ CATEGORICAL: tuple[str, ...] = (
 TERMS: tuple[str, ...] = CATEGORICAL[2:9]
 """For the terms of a loss: none is the colour of a part."""
 
-SEQUENTIAL = "Viridis"
+SEQUENTIAL: list[list[Any]] = get_colorscale("Viridis")
 DIVERGING = "RdBu"
 
 INK = {"light": "#1f2933", "dark": "#e6e8eb"}
@@ -51,24 +52,29 @@ def colour(part: str, number: int = 0) -> str:
     return CATEGORICAL[(2 + number) % len(CATEGORICAL)]
 
 
-def template(*, dark: bool) -> go.layout.Template:
-    """The look of every figure: transparent, thin grid, ink that suits the page."""
+def look(*, dark: bool) -> dict[str, Any]:
+    """The look of every figure, as a plain template: transparent, thin grid, ink that suits the page."""
     shade = "dark" if dark else "light"
     axis = {"gridcolor": FAINT[shade], "zerolinecolor": FAINT[shade], "linecolor": FAINT[shade], "automargin": True}
-    return go.layout.Template(
-        layout={
+    return {
+        "layout": {
             "font": {"color": INK[shade], "size": 13},
             "paper_bgcolor": "rgba(0,0,0,0)",
             "plot_bgcolor": "rgba(0,0,0,0)",
             "colorway": list(CATEGORICAL),
             "xaxis": axis,
-            "yaxis": axis,
+            "yaxis": dict(axis),
             "margin": {"l": 48, "r": 12, "t": 44, "b": 40},
             "title": {"font": {"size": 15}, "x": 0, "xanchor": "left", "xref": "paper"},
             "legend": {"orientation": "h", "y": -0.2, "x": 0},
             "hoverlabel": {"align": "left"},
         }
-    )
+    }
+
+
+def template(*, dark: bool) -> go.layout.Template:
+    """The same as plotly has it."""
+    return go.layout.Template(look(dark=dark))
 
 
 def dress(figure: go.Figure, *, dark: bool, title: str = "", height: int | None = None) -> go.Figure:

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from app.live.series import part_of
+from app.live.series import inputs_called, part_of
 from app.theme import count, percent, points
 from kdcore.history import History
 
@@ -26,6 +26,8 @@ class Difference:
     pictures: int
     paired: bool
     """Whether it is known on which pictures the two disagree; else they are taken as independent."""
+    inputs: str = "pictures"
+    """What was tested on, as it is called."""
 
     @property
     def word(self) -> str:
@@ -37,15 +39,27 @@ class Difference:
         """The finding in plain words."""
         size, way = points(abs(self.value)).lstrip("+"), "more" if self.word == "helps" else "less"
         if self.word == "unclear":
-            return f"No difference that {count(self.pictures)} test pictures can show."
+            return f"No difference that {count(self.pictures)} test {self.inputs} can show."
         return f"Distillation {self.word} here: {size} {way} than the student alone."
+
+    @property
+    def without_pictures(self) -> str:
+        """The finding where only the student alone had the data: it is no yardstick of equal means then."""
+        what = f"without a real {self.inputs.rstrip('s')}"
+        if self.word == "unclear":
+            return f"As good {what} as the student alone, which had them and their labels."
+        way = "more" if self.value > 0 else "less"
+        size = points(abs(self.value)).lstrip("+")
+        return f"Learned {what}: {size} {way} than the student alone, which had them and their labels."
 
     @property
     def interval(self) -> str:
         """The interval in words."""
-        how = "paired, on the pictures where the two disagree" if self.paired else "taking the two as independent"
+        paired = f"paired, on the {self.inputs} where the two disagree"
+        how = paired if self.paired else "taking the two as independent"
+        tested = f"{count(self.pictures)} test {self.inputs}"
         return (
-            f"95 % interval {points(self.low)} to {points(self.high)} ({how}; {count(self.pictures)} test pictures, "
+            f"95 % interval {points(self.low)} to {points(self.high)} ({how}; {tested}, "
             "one seed: other seeds move it further)"
         )
 
@@ -93,6 +107,7 @@ class _Tested:
     accuracy: float
     pictures: int
     result: dict[str, Any]
+    inputs: str
 
 
 def _tested(history: History, part: str) -> _Tested | None:
@@ -102,7 +117,9 @@ def _tested(history: History, part: str) -> _Tested | None:
         return None
     result = history.results[role]
     accuracy = result.get("test_accuracy")
-    return None if accuracy is None else _Tested(role, accuracy, _pictures(history, result), result)
+    if accuracy is None:
+        return None
+    return _Tested(role, accuracy, _pictures(history, result), result, inputs_called(history))
 
 
 def _difference(student: _Tested | None, other: _Tested | None, *, name: str = "") -> Difference | None:
@@ -112,9 +129,9 @@ def _difference(student: _Tested | None, other: _Tested | None, *, name: str = "
     value, pictures = student.accuracy - other.accuracy, student.pictures
     won, lost = other.result.get("won"), other.result.get("lost")
     if not name and isinstance(won, int) and isinstance(lost, int):
-        return Difference(other.role, value, *paired(won, lost, pictures), pictures, paired=True)
+        return Difference(other.role, value, *paired(won, lost, pictures), pictures, paired=True, inputs=student.inputs)
     low, high = independent(student.accuracy, other.accuracy, pictures)
-    return Difference(name or other.role, value, low, high, pictures, paired=False)
+    return Difference(name or other.role, value, low, high, pictures, paired=False, inputs=student.inputs)
 
 
 def weak_teacher(history: History) -> str:

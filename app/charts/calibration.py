@@ -9,6 +9,7 @@ import numpy
 import plotly.graph_objects as go
 
 from app import theme
+from app.charts.drawn import drawn, trace
 from app.charts.panels import NAMES, heading, named, spans, suffix
 from app.charts.scales import faint, round_out
 from kdcore.answers.calibration import COLDEST, HOTTEST, Calibration
@@ -27,7 +28,7 @@ def scales(answers: Sequence[Calibration]) -> dict[str, list[float]]:
 def draw(answer: Calibration, *, dark: bool, fixed: dict[str, list[float]] | None = None) -> go.Figure:
     """The figure."""
     most = (fixed or scales([answer]))["inputs"]
-    figure = go.Figure()
+    traces: list[dict[str, Any]] = []
     texts: list[dict[str, Any]] = []
     layout: dict[str, Any] = {}
     count = len(answer.bins)
@@ -37,23 +38,23 @@ def draw(answer: Calibration, *, dark: bool, fixed: dict[str, list[float]] | Non
         middles = (numpy.arange(len(bins)) + 0.5) / len(bins)
         strong = faint(dark=dark, strong=True)
         full = bins[:, 2] > 0
-        figure.add_trace(
-            go.Bar(
-                x=middles[full], y=bins[full, 0], width=0.92 / len(bins), name="as it is", opacity=0.85,
-                marker_color=theme.COLOURS[part], customdata=bins[full, 1:], xaxis=f"x{above}", yaxis=f"y{above}",
+        traces.append(
+            trace(
+                "bar", x=middles[full], y=bins[full, 0], width=0.92 / len(bins), name="as it is", opacity=0.85,
+                marker={"color": theme.COLOURS[part]}, customdata=bins[full, 1:], xaxis=f"x{above}", yaxis=f"y{above}",
                 hovertemplate="%{customdata[0]:.1%} sure, %{y:.1%} right (%{customdata[1]:,} inputs)<extra></extra>",
             )
         )  # fmt: skip
-        figure.add_trace(
-            go.Scatter(
-                x=[0, 1], y=[0, 1], mode="lines", line={"dash": "dash", "color": strong, "width": 1.5},
+        traces.append(
+            trace(
+                "scatter", x=[0, 1], y=[0, 1], mode="lines", line={"dash": "dash", "color": strong, "width": 1.5},
                 hoverinfo="skip", name="as sure as right", xaxis=f"x{above}", yaxis=f"y{above}",
             )
         )  # fmt: skip
         there = scaled[:, 2] > 0
-        figure.add_trace(
-            go.Scatter(
-                x=scaled[there, 1], y=scaled[there, 0], mode="lines+markers", name="after its temperature",
+        traces.append(
+            trace(
+                "scatter", x=scaled[there, 1], y=scaled[there, 0], mode="lines+markers", name="after its temperature",
                 line={"color": theme.INK["dark" if dark else "light"], "width": 1},
                 marker={
                     "size": 5 + 11 * numpy.sqrt(scaled[there, 2] / max(1.0, float(scaled[:, 2].sum()))),
@@ -64,10 +65,10 @@ def draw(answer: Calibration, *, dark: bool, fixed: dict[str, list[float]] | Non
                 "<extra></extra>",
             )
         )  # fmt: skip
-        figure.add_trace(
-            go.Bar(
-                x=middles, y=_shares(bins), width=0.92 / len(bins), name="inputs",
-                marker_color=faint(dark=dark, strong=True), xaxis=f"x{below}", yaxis=f"y{below}",
+        traces.append(
+            trace(
+                "bar", x=middles, y=_shares(bins), width=0.92 / len(bins), name="inputs",
+                marker={"color": strong}, xaxis=f"x{below}", yaxis=f"y{below}",
                 hovertemplate="%{y:.1%} of the inputs<extra></extra>",
             )
         )  # fmt: skip
@@ -76,7 +77,7 @@ def draw(answer: Calibration, *, dark: bool, fixed: dict[str, list[float]] | Non
             f"xaxis{above}": {**across, "anchor": f"y{above}", "showticklabels": False},
             f"yaxis{above}": {
                 "domain": [0.32, 1.0], "range": [0, 1.03], "tickformat": ".0%", "anchor": f"x{above}",
-                "title": "share that is right" if number == 0 else "",
+                "title": {"text": "share that is right" if number == 0 else ""},
             },
             f"xaxis{below}": {
                 **across, "anchor": f"y{below}", "title": {"text": "confidence (greatest probability)", "standoff": 4},
@@ -84,7 +85,7 @@ def draw(answer: Calibration, *, dark: bool, fixed: dict[str, list[float]] | Non
             f"yaxis{below}": {
                 "domain": [0.0, 0.24], "range": most, "tickvals": [most[1] / 2, most[1]], "tickformat": ".3~%",
                 "anchor": f"x{below}",
-                "title": "of inputs" if number == 0 else "",
+                "title": {"text": "of inputs" if number == 0 else ""},
             },
         }  # fmt: skip
         was, now = answer.ece[part]
@@ -95,11 +96,11 @@ def draw(answer: Calibration, *, dark: bool, fixed: dict[str, list[float]] | Non
                 left,
             )
         )
-    theme.dress(figure, dark=dark, height=430)
-    figure.update_layout(
-        **layout, annotations=texts, showlegend=False, barmode="overlay", margin={"l": 62, "r": 8, "t": 48, "b": 44}
-    )
-    return figure
+    layout |= {
+        "height": 430, "annotations": texts, "showlegend": False, "barmode": "overlay",
+        "margin": {"l": 62, "r": 8, "t": 48, "b": 44},
+    }  # fmt: skip
+    return drawn(traces, layout, dark=dark)
 
 
 def _temperature(warm: float) -> str:

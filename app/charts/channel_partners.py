@@ -12,6 +12,7 @@ import numpy
 import plotly.graph_objects as go
 
 from app import theme
+from app.charts.drawn import trace
 from app.charts.map_grid import tiled
 from app.charts.panels import NAMES, named
 from app.charts.scales import diverging
@@ -53,8 +54,8 @@ def draw(answer: ChannelPartners, *, dark: bool) -> go.Figure:
                 LEFT, top, float(count), 1.0, {**hidden, "range": [0, count]}, {**hidden, "range": [0, 1]}
             )
             edges_x, edges_y, z, names = tiled(maps, [int(channel) for channel in channels])
-            sheet.figure.add_trace(go.Heatmap(
-                x=edges_x, y=edges_y, z=z, zmin=-FAR, zmax=FAR, name=NAMES[who], meta={"across": names},
+            sheet.traces.append(trace(
+                "heatmap", x=edges_x, y=edges_y, z=z, zmin=-FAR, zmax=FAR, name=NAMES[who], meta={"across": names},
                 colorscale=diverging(dark=dark, low=-FAR, high=FAR), showscale=number == 0 and row == 0,
                 colorbar=sheet.bar(
                     "standard deviations<br>from the channel's mean", LEFT + count + 0.06, HEAD, 2.0 + LINK
@@ -70,13 +71,13 @@ def draw(answer: ChannelPartners, *, dark: bool) -> go.Figure:
             LEFT, y + 1.0, float(count), LINK, {**hidden, "range": [0, count]}, {**hidden, "range": [0, 1]}
         )  # fmt: skip
         middle = numpy.arange(len(links)) + 0.47
-        sheet.figure.add_trace(go.Bar(
-            x=middle, y=numpy.ones(len(links)), width=numpy.maximum(0.9 * strength, 0.015), name="link",
+        sheet.traces.append(trace(
+            "bar", x=middle, y=numpy.ones(len(links)), width=numpy.maximum(0.9 * strength, 0.015), name="link",
             marker={"color": theme.COLOURS[part], "opacity": (0.25 + 0.6 * strength).tolist(), "line": {"width": 0}},
             customdata=links[:, 2], hovertemplate="correlation %{customdata:.2f}<extra></extra>", **place,
         ))  # fmt: skip
-        sheet.figure.add_trace(go.Scatter(
-            x=middle, y=numpy.full(len(links), 0.5), mode="text", textfont={"size": 11}, hoverinfo="skip",
+        sheet.traces.append(trace(
+            "scatter", x=middle, y=numpy.full(len(links), 0.5), mode="text", textfont={"size": 11}, hoverinfo="skip",
             text=[f"{value:.2f}".replace("-", "−") for value in links[:, 2]], name="correlation", **place,
         ))  # fmt: skip
         if number == 0:
@@ -98,8 +99,9 @@ def _curves(answer: ChannelPartners, sheet: Sheet, *, y: float, count: int) -> N
     for part, shares in answer.explained.items():
         ordered = numpy.sort(shares)[::-1]
         told.append(f"{named(part)}: {100 * float(shares.mean()):.0f} % on average")
-        sheet.figure.add_trace(go.Scatter(
-            x=numpy.arange(channels + 1), y=numpy.append(ordered, ordered[-1]), name=NAMES[part], mode="lines",
+        sheet.traces.append(trace(
+            "scatter", x=numpy.arange(channels + 1), y=numpy.append(ordered, ordered[-1]), mode="lines",
+            name=NAMES[part],
             line={"color": theme.COLOURS[part], "shape": "hv", "width": 2.5, "dash": theme.DASHES[part]},
             hovertemplate="%{y:.0%} of the channel's variance<extra>" + NAMES[part] + "</extra>", **place,
         ))  # fmt: skip

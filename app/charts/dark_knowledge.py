@@ -12,6 +12,7 @@ import numpy
 import plotly.graph_objects as go
 
 from app import theme
+from app.charts.drawn import drawn, trace
 from app.charts.panels import FAMILY, NAMES, beside, class_ticks, heading, named, on_end, row_frames, spans, suffix
 from app.charts.pixels import address_of
 from app.charts.scales import calm
@@ -42,7 +43,7 @@ def _rows_of(answer: DarkKnowledge) -> tuple[tuple[float, float], tuple[float, f
 
 def draw(answer: DarkKnowledge, *, dark: bool, fixed: Scales | None = None) -> go.Figure:
     """The figure, at T = 4 at first where there is such a temperature."""
-    figure = go.Figure()
+    traces: list[dict[str, Any]] = []
     ranges = fixed or scales([answer])
     names, parts = answer.class_names, list(answer.similarity)
     matrices, labels, height = _rows_of(answer)
@@ -55,9 +56,9 @@ def draw(answer: DarkKnowledge, *, dark: bool, fixed: Scales | None = None) -> g
     layout: dict[str, Any] = {}
     for number, (part, (left, right)) in enumerate(zip(parts, spans(len(parts), space=0.05), strict=True)):
         axis = suffix(number)
-        figure.add_trace(
-            go.Heatmap(
-                x=names, y=y[number], z=z[number], zmin=first["zmin"][number], zmax=first["zmax"][number],
+        traces.append(
+            trace(
+                "heatmap", x=names, y=y[number], z=z[number], zmin=first["zmin"][number], zmax=first["zmax"][number],
                 xgap=1, ygap=1, name=NAMES[part],
                 colorscale=theme.SEQUENTIAL, showscale=number == len(parts) - 1, hoverongaps=False,
                 colorbar={
@@ -75,15 +76,15 @@ def draw(answer: DarkKnowledge, *, dark: bool, fixed: Scales | None = None) -> g
             },
             f"yaxis{axis}": {
                 "domain": matrices, "type": "category", "autorange": "reversed", "anchor": f"x{axis}",
-                "showgrid": False, "zeroline": False, "title": "true class" if number == 0 else "", **ticks,
+                "showgrid": False, "zeroline": False, "title": {"text": "true class" if number == 0 else ""}, **ticks,
                 "showticklabels": number == 0,
             },
         }  # fmt: skip
     last = len(parts) + 1
     for number, part in enumerate(parts):
-        figure.add_trace(
-            go.Bar(
-                x=names, y=y[len(parts) + number], name=NAMES[part], marker_color=theme.COLOURS[part],
+        traces.append(
+            trace(
+                "bar", x=names, y=y[len(parts) + number], name=NAMES[part], marker={"color": theme.COLOURS[part]},
                 xaxis=f"x{last}", yaxis=f"y{last}",
                 hovertemplate="%{x}: %{y:.2%}<extra>" + NAMES[part] + "</extra>",
             )
@@ -96,7 +97,7 @@ def draw(answer: DarkKnowledge, *, dark: bool, fixed: Scales | None = None) -> g
         },
         f"yaxis{last}": {
             "domain": labels, "range": first["range"], "nticks": 4, "tickformat": ".0%", "anchor": f"x{last}",
-            "title": "probability",
+            "title": {"text": "probability"},
         },
     }  # fmt: skip
     if shown:
@@ -104,13 +105,12 @@ def draw(answer: DarkKnowledge, *, dark: bool, fixed: Scales | None = None) -> g
             "source": address_of(answer.picture), "xref": "paper", "yref": "paper", "x": 0.0, "y": labels[1],
             "sizex": 0.075, "sizey": labels[1] - labels[0], "xanchor": "left", "yanchor": "top",
         }]  # fmt: skip
-    theme.dress(figure, dark=dark, height=height)
-    figure.update_layout(
-        **layout, barmode="group", font={"family": FAMILY}, annotations=first["annotations"],
-        hovermode="closest", modebar={"bgcolor": "rgba(0,0,0,0)"},
-        margin={"l": beside(names), "r": 8, "t": 30, "b": 56},
-        legend={"orientation": "h", "yanchor": "top", "y": -0.1, "x": 0.13},
-        sliders=[{
+    layout |= {
+        "height": height, "barmode": "group", "font": {"family": FAMILY}, "annotations": first["annotations"],
+        "hovermode": "closest", "modebar": {"bgcolor": "rgba(0,0,0,0)"},
+        "margin": {"l": beside(names), "r": 8, "t": 30, "b": 56},
+        "legend": {"orientation": "h", "yanchor": "top", "y": -0.1, "x": 0.13},
+        "sliders": [{
             "active": start, "x": 0.0, "y": 1.3, "yanchor": "top", "len": 0.5, "pad": {"t": 0, "b": 0},
             "currentvalue": {"prefix": "Temperature T = ", "xanchor": "left"}, "ticklen": 0, "minorticklen": 0,
             "steps": [
@@ -124,8 +124,8 @@ def draw(answer: DarkKnowledge, *, dark: bool, fixed: Scales | None = None) -> g
                 for warm, frame in zip(answer.temperatures, frames, strict=True)
             ],
         }],
-    )  # fmt: skip
-    return figure
+    }  # fmt: skip
+    return drawn(traces, layout, dark=dark)
 
 
 def _ranges(answer: DarkKnowledge, number: int) -> tuple[float, float, float]:

@@ -9,6 +9,7 @@ import numpy
 import plotly.graph_objects as go
 
 from app import theme
+from app.charts.drawn import drawn, trace
 from app.charts.panels import FAMILY, NAMES, heading, named, spans, suffix
 from app.charts.plane import CLASSES
 from kdcore.answers.embedding import Embedding
@@ -50,7 +51,7 @@ def draw(answer: Embedding, *, dark: bool, fixed: Scales | None = None) -> go.Fi
     All networks' planes are turned and mirrored to lie on the teacher's of the film's last moment, so that points move
     as little as the networks do.
     """
-    figure = go.Figure()
+    traces: list[dict[str, Any]] = []
     fixed = fixed or scales([answer])
     laid = _laid(answer, numpy.array(fixed["teacher"]))
     ink = theme.INK["dark" if dark else "light"]
@@ -65,9 +66,10 @@ def draw(answer: Embedding, *, dark: bool, fixed: Scales | None = None) -> go.Fi
         axis, places = suffix(number), laid[part]
         wrong = answer.said[part] != answer.labels
         said = [names[label] for label in answer.said[part].tolist()]
-        figure.add_trace(
-            go.Scatter(
-                x=places[:, 0], y=places[:, 1], mode="markers", name=NAMES[part], xaxis=f"x{axis}", yaxis=f"y{axis}",
+        traces.append(
+            trace(
+                "scatter", x=places[:, 0], y=places[:, 1], mode="markers", name=NAMES[part],
+                xaxis=f"x{axis}", yaxis=f"y{axis}",
                 marker={
                     "color": colours, "symbol": symbols, "size": 7, "opacity": 0.9,
                     "line": {"width": numpy.where(wrong, 1.6, 0.0).astype(numpy.float32), "color": ink},
@@ -101,13 +103,12 @@ def draw(answer: Embedding, *, dark: bool, fixed: Scales | None = None) -> go.Fi
                     "yref": f"y{axis}", "showarrow": False, "font": {"size": 13, "color": ink}, "bgcolor": paper,
                     "borderpad": 1, "opacity": 0.85, "captureevents": False,
                 })  # fmt: skip
-    theme.dress(figure, dark=dark, height=430)
-    figure.update_layout(
-        **layout, annotations=texts, font={"family": FAMILY}, showlegend=False, hovermode="closest",
-        dragmode="lasso", modebar={"bgcolor": "rgba(0,0,0,0)"}, meta={"panels": len(parts)},
-        margin={"l": 30, "r": 8, "t": 30, "b": 34},
-    )  # fmt: skip
-    return figure
+    layout |= {
+        "height": 430, "annotations": texts, "font": {"family": FAMILY}, "showlegend": False, "hovermode": "closest",
+        "dragmode": "lasso", "modebar": {"bgcolor": "rgba(0,0,0,0)"}, "meta": {"panels": len(parts)},
+        "margin": {"l": 30, "r": 8, "t": 30, "b": 34},
+    }  # fmt: skip
+    return drawn(traces, layout, dark=dark)
 
 
 def _apart(

@@ -16,11 +16,19 @@ ENOUGH = 5
 NOTHING = 1e-9
 """A gradient shorter than this is rounding."""
 HEIGHT = 250
+LEGEND = 40
+"""Pixels that the names of the terms take below the axis."""
 
 
 def handle(term: str) -> str:
     """A trace's uid, of which Plotly makes a CSS class: letters and digits alone."""
     return "".join(letter if letter.isascii() and letter.isalnum() else f"-{ord(letter)}-" for letter in f"t{term}")
+
+
+def measured(phase: PhaseTrace) -> list[str]:
+    """The learners of whose network a gradient is known. Of a generator of pictures, which is no network of the run,
+    none is."""
+    return [learner for learner, terms in phase.gradients.items() if any(_known(series) for series in terms.values())]
 
 
 def lengths(phase: PhaseTrace, learner: str, history: History, *, dark: bool) -> go.Figure:
@@ -35,7 +43,7 @@ def lengths(phase: PhaseTrace, learner: str, history: History, *, dark: bool) ->
             hovertemplate="epoch %{x:.2f}: %{y:.3g}<extra>" + term_name(term) + "</extra>",
             line={"width": 2, "color": term_colour(term, phase) if len(terms) > 1 else role_colour(learner, history)},
         ))  # fmt: skip
-    dress(figure, dark=dark, title="How hard each term pulls", height=HEIGHT)
+    dress(figure, dark=dark, title="How hard each term pulls", height=HEIGHT + LEGEND)
     _axes(figure, phase)
     known = [value for series in terms.values() for value in _known(series) if value > NOTHING] or [1.0]
     low, high = math.log10(min(known)) - 0.1, math.log10(max(known)) + 0.1
@@ -113,10 +121,10 @@ def says(phase: PhaseTrace, learner: str, history: History) -> str:
 
 
 def _axes(figure: go.Figure, phase: PhaseTrace) -> None:
-    figure.update_xaxes(title="epochs of this phase", range=[0, max(1, phase.epochs)])
+    figure.update_xaxes(title={"text": "epochs of this phase", "standoff": 4}, range=[0, max(1, phase.epochs)])
     figure.update_layout(
         margin={"l": 60, "r": 10, "t": 36, "b": 40}, hovermode="x unified",
-        legend={"orientation": "h", "x": 1, "xanchor": "right", "y": 1.0, "yanchor": "bottom"},
+        legend={"orientation": "h", "x": 0, "xanchor": "left", "y": -0.42, "yanchor": "top"},
     )  # fmt: skip
 
 

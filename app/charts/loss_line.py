@@ -9,6 +9,7 @@ import numpy
 import plotly.graph_objects as go
 
 from app import theme
+from app.charts.drawn import drawn, trace
 from app.charts.panels import heading, named
 from kdcore.answers.loss_line import LossLine
 
@@ -31,16 +32,16 @@ def scales(answers: Sequence[LossLine]) -> dict[str, list[float]]:
 def draw(answer: LossLine, *, dark: bool, fixed: dict[str, list[float]] | None = None) -> go.Figure:
     """The figure: loss on the left, accuracy on the right."""
     low, high = (fixed or scales([answer]))["loss"]
-    figure = go.Figure()
+    traces: list[dict[str, Any]] = []
     panels = ((answer.loss, answer.own_loss, "loss"), (answer.accuracy, answer.own_accuracy, "accuracy"))
     texts: list[dict[str, Any]] = []
     for number, (values, own, what) in enumerate(panels):
         axes = {"xaxis": "x" if number == 0 else "x2", "yaxis": "y" if number == 0 else "y2"}
         form = "%{y:.2f} nats" if what == "loss" else "%{y:.1%}"
         for split, (colour, dash) in SPLITS.items():
-            figure.add_trace(
-                go.Scatter(
-                    x=answer.at, y=values[split], mode="lines+markers", marker={"size": 4, "color": colour},
+            traces.append(
+                trace(
+                    "scatter", x=answer.at, y=values[split], mode="lines+markers", marker={"size": 4, "color": colour},
                     line={"color": colour, "dash": dash, "width": 2.5},
                     name=f"{answer.counts[split]:,} {split} {answer.inputs}", legendgroup=split, showlegend=number == 0,
                     hovertemplate=f"%{{x:.2f}} of the way: {form}<extra>{split}</extra>", **axes,
@@ -48,18 +49,18 @@ def draw(answer: LossLine, *, dark: bool, fixed: dict[str, list[float]] | None =
             )  # fmt: skip
         if answer.teacher:
             level = answer.teacher["validation"][number]
-            figure.add_trace(
-                go.Scatter(
-                    x=[answer.at[0], answer.at[-1]], y=[level] * 2, mode="lines", legendgroup="teacher",
+            traces.append(
+                trace(
+                    "scatter", x=[answer.at[0], answer.at[-1]], y=[level] * 2, mode="lines", legendgroup="teacher",
                     line={"color": theme.COLOURS["teacher"], "width": 2, "dash": "dot"}, showlegend=number == 0,
                     name=f"{named('teacher')}, {answer.counts['validation']:,} validation {answer.inputs}",
                     hovertemplate=f"{form}<extra>{named('teacher')}</extra>", **axes,
                 )
             )  # fmt: skip
         for end, part in enumerate(ENDS):
-            figure.add_trace(
-                go.Scatter(
-                    x=[end] * len(SPLITS), y=[own[split][end] for split in SPLITS], mode="markers",
+            traces.append(
+                trace(
+                    "scatter", x=[end] * len(SPLITS), y=[own[split][end] for split in SPLITS], mode="markers",
                     marker={
                         "size": 11, "symbol": "diamond-open", "color": theme.COLOURS[part], "line": {"width": 2.5},
                     },
@@ -77,7 +78,6 @@ def draw(answer: LossLine, *, dark: bool, fixed: dict[str, list[float]] | None =
         }
         for suffix in ("", "2") for end, part in enumerate(ENDS)
     ]  # fmt: skip
-    theme.dress(figure, dark=dark, height=400)
     across = {
         "title": {"text": "place on the line (0 student alone, 1 student)", "standoff": 6},
         "range": [float(answer.at[0]) - 0.03, float(answer.at[-1]) + 0.03], "zeroline": False,
@@ -86,14 +86,17 @@ def draw(answer: LossLine, *, dark: bool, fixed: dict[str, list[float]] | None =
         {**heading(f"<b>{text}</b>", PANELS[number][0], y=1.08), "xanchor": "left"}
         for number, text in enumerate((f"Loss: {answer.loss_name}", "Accuracy"))
     ]
-    figure.update_layout(
-        xaxis={**across, "domain": PANELS[0], "anchor": "y"}, xaxis2={**across, "domain": PANELS[1], "anchor": "y2"},
-        yaxis={"range": [low, high], "title": f"{answer.loss_name} in nats"},
-        yaxis2={"range": [0.0, 1.02], "title": "share answered right", "tickformat": ".0%", "anchor": "x2"},
-        shapes=lines, annotations=texts, margin={"l": 56, "r": 12, "t": 60, "b": 90},
-        legend={"orientation": "h", "y": -0.22, "x": 0, "yanchor": "top"}, hovermode="closest",
-    )  # fmt: skip
-    return figure
+    layout = {
+        "xaxis": {**across, "domain": PANELS[0], "anchor": "y"},
+        "xaxis2": {**across, "domain": PANELS[1], "anchor": "y2"},
+        "yaxis": {"range": [low, high], "title": {"text": f"{answer.loss_name} in nats"}},
+        "yaxis2": {
+            "range": [0.0, 1.02], "title": {"text": "share answered right"}, "tickformat": ".0%", "anchor": "x2",
+        },
+        "shapes": lines, "annotations": texts, "margin": {"l": 56, "r": 12, "t": 60, "b": 90}, "height": 400,
+        "legend": {"orientation": "h", "y": -0.22, "x": 0, "yanchor": "top"}, "hovermode": "closest",
+    }  # fmt: skip
+    return drawn(traces, layout, dark=dark)
 
 
 def rows(answer: LossLine) -> Iterator[tuple[object, ...]]:

@@ -10,6 +10,7 @@ import numpy
 import plotly.graph_objects as go
 
 from app import theme
+from app.charts.drawn import drawn, trace
 from app.charts.panels import FAMILY, heading, named, spans, suffix
 from app.charts.scales import log_ticks
 from kdcore.answers.loss_plane import LossPlane
@@ -21,21 +22,20 @@ LEAST = 1e-3
 
 def draw(answer: LossPlane, *, dark: bool) -> go.Figure:
     """The figure. Colours are on a logarithmic scale, the same one for both networks."""
-    figure = go.Figure()
+    traces: list[dict[str, Any]] = []
     heights = {part: numpy.log10(numpy.maximum(values, LEAST)) for part, values in answer.loss.items()}
     low = min(float(values.min()) for values in heights.values())
     high = max(low + 0.1, max(float(values.max()) for values in heights.values()))
     ticks = log_ticks(low, high)
     domains = spans(3, space=0.1) if len(heights) == 2 else [(0.0, 0.4), (0.6, 1.0)]
-    theme.dress(figure, dark=dark, height=410)
     texts: list[dict[str, Any]] = []
     layout: dict[str, Any] = {}
     for number, (part, z) in enumerate(heights.items()):
         axis = suffix(number)
         left, right = domains[number]
-        figure.add_trace(
-            go.Contour(
-                x=answer.at, y=answer.at, z=z, zmin=low, zmax=high, colorscale=theme.SEQUENTIAL,
+        traces.append(
+            trace(
+                "contour", x=answer.at, y=answer.at, z=z, zmin=low, zmax=high, colorscale=theme.SEQUENTIAL,
                 contours={"coloring": "heatmap", "start": low, "end": high, "size": (high - low) / 12},
                 line={"width": 0.7, "color": "rgba(255,255,255,0.55)"}, name=part,
                 text=[[f"{value:.3g}" for value in line] for line in answer.loss[part]],
@@ -49,9 +49,9 @@ def draw(answer: LossPlane, *, dark: bool) -> go.Figure:
                 xaxis=f"x{axis}", yaxis=f"y{axis}",
             )
         )  # fmt: skip
-        figure.add_trace(
-            go.Scatter(
-                x=[0.0], y=[0.0], mode="markers", showlegend=False, xaxis=f"x{axis}", yaxis=f"y{axis}",
+        traces.append(
+            trace(
+                "scatter", x=[0.0], y=[0.0], mode="markers", showlegend=False, xaxis=f"x{axis}", yaxis=f"y{axis}",
                 marker={"size": 11, "color": theme.COLOURS[part], "line": {"color": "#ffffff", "width": 1.5}},
                 hovertemplate=f"{named(part)} as it is: {answer.own[part]:.3f} nats<extra></extra>",
             )
@@ -73,17 +73,17 @@ def draw(answer: LossPlane, *, dark: bool) -> go.Figure:
         mean, spread = values.mean(axis=1), values.std(axis=1)
         across = numpy.concatenate([[0.0], answer.radii])
         mean, spread = numpy.concatenate([[0.0], mean]), numpy.concatenate([[0.0], spread])
-        figure.add_trace(
-            go.Scatter(
-                x=numpy.concatenate([across, across[::-1]]),
+        traces.append(
+            trace(
+                "scatter", x=numpy.concatenate([across, across[::-1]]),
                 y=numpy.concatenate([mean + spread, (mean - spread)[::-1]]),
                 fill="toself", mode="lines", fillcolor=_faint(theme.COLOURS[part]), line={"width": 0}, hoverinfo="skip",
                 showlegend=False, xaxis=f"x{last}", yaxis=f"y{last}",
             )
         )  # fmt: skip
-        figure.add_trace(
-            go.Scatter(
-                x=across, y=mean, mode="lines+markers", name=named(part), xaxis=f"x{last}", yaxis=f"y{last}",
+        traces.append(
+            trace(
+                "scatter", x=across, y=mean, mode="lines+markers", name=named(part), xaxis=f"x{last}", yaxis=f"y{last}",
                 line={"color": theme.COLOURS[part], "dash": theme.DASHES[part], "width": 2.5},
                 hovertemplate="at %{x:.2f}: %{y:.2f} nats more<extra>" + named(part) + "</extra>",
             )
@@ -98,12 +98,12 @@ def draw(answer: LossPlane, *, dark: bool) -> go.Figure:
         },
         f"yaxis{last}": {"anchor": f"x{last}", "title": {"text": "rise of the loss, nats", "standoff": 2}},
     }  # fmt: skip
-    figure.update_layout(
-        font={"family": FAMILY},
-        **layout, annotations=texts, margin={"l": 52, "r": 8, "t": 36, "b": 76}, hovermode="closest",
-        legend={"orientation": "h", "x": domains[-1][0], "y": -0.2, "yanchor": "top"},
-    )  # fmt: skip
-    return figure
+    layout |= {
+        "height": 410, "font": {"family": FAMILY}, "annotations": texts, "hovermode": "closest",
+        "margin": {"l": 52, "r": 8, "t": 36, "b": 76},
+        "legend": {"orientation": "h", "x": domains[-1][0], "y": -0.2, "yanchor": "top"},
+    }  # fmt: skip
+    return drawn(traces, layout, dark=dark)
 
 
 def _faint(colour: str) -> str:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy
 import plotly.graph_objects as go
+from plotly.colors import get_colorscale
 
 from app import theme
+from app.charts.drawn import drawn, trace
 from app.charts.scales import calm, diverging, faint
 from kdcore.answers.map_grid import MapGrid
 
@@ -18,6 +21,7 @@ GAP = 0.06
 FEWEST = 12
 """Maps that a row has room for at least, so that few maps do not become huge."""
 NAMES = {"teacher": "teacher looks at", "student": "student looks at", "baseline": "student alone looks at"}
+PLAIN, LOOKED = get_colorscale("Greys_r"), get_colorscale("Inferno")
 Scales = dict[str, list[float]]
 
 
@@ -36,95 +40,54 @@ def scales(answers: Sequence[MapGrid]) -> Scales:
 
 
 def draw(answer: MapGrid, *, dark: bool, fixed: Scales | None = None) -> go.Figure:
-    """The figure. Its `layout.meta["aspect"]` is the height of the plot over its width at which maps are square."""
+    """The figure. Its `layout.meta["aspect"]` is the height of the plot over its width at which maps are square.
+
+    All maps stand on one pair of axes, in widths of a map from the lower left corner: with a pair for each row a
+    browser takes half as long again to draw it.
+    """
     ranges = fixed or scales([answer])
     count = max(FEWEST, *(len(maps) for maps in answer.rows.values()))
     left, gap, head = 1.9, 0.45, 0.34
     wide = left + gap + count
     column = ["picture", *answer.looks]
     tall = max(len(answer.rows) * (1.0 + head), len(column) * (1.0 + head)) + 0.05
-    figure = go.Figure()
-    texts = []
-
-    def place(number: int, x: float, y: float, width: float, height: float) -> dict[str, str]:
-        """Hidden axes for a place measured in maps from the upper left corner."""
-        suffix = "" if number == 1 else str(number)
-        hidden = {"visible": False, "fixedrange": True}
-        across, up = [x / wide, (x + width) / wide], [1 - (y + height) / tall, 1 - y / tall]
-        figure.update_layout(
-            {
-                f"xaxis{suffix}": {**hidden, "domain": across, "anchor": f"y{suffix}", "range": [0, width]},
-                f"yaxis{suffix}": {**hidden, "domain": up, "anchor": f"x{suffix}", "range": [0, height]},
-            }
-        )
-        return {"xaxis": f"x{suffix}", "yaxis": f"y{suffix}"}
+    traces: list[dict[str, Any]] = []
+    texts: list[dict[str, Any]] = []
 
     def text(words: str, *, x: float, y: float, colour: str | None = None) -> None:
-        texts.append(
-            {
-                "text": words,
-                "x": x / wide,
-                "y": 1 - y / tall,
-                "xref": "paper",
-                "yref": "paper",
-                "showarrow": False,
-                "xanchor": "left",
-                "yanchor": "bottom",
-                "font": {"size": 12} | ({"color": colour} if colour else {}),
-            }
-        )
+        texts.append({
+            "text": words, "x": x / wide, "y": 1 - y / tall, "xref": "paper", "yref": "paper", "showarrow": False,
+            "xanchor": "left", "yanchor": "bottom", "font": {"size": 12} | ({"color": colour} if colour else {}),
+        })  # fmt: skip
 
     step = tall / len(column)
     size = min(step - head, left)
     for number, part in enumerate(column):
         y = number * step + head
-        axes = place(number + 1, 0.0, y, size, size)
-        if part == "picture":
-            square = answer.picture.mean(axis=2)[::-1] if answer.picture.shape[2] == 1 else None
-            if square is None:
-                figure.add_trace(
-                    go.Image(z=(answer.picture * 255).round().astype(numpy.uint8), hoverinfo="skip", **axes)
-                )
-                figure.update_layout(
-                    {
-                        axes["xaxis"].replace("x", "xaxis"): {"range": None},
-                        axes["yaxis"].replace("y", "yaxis"): {"range": None},
-                    }
-                )
-            else:
-                figure.add_trace(
-                    _square(square, size, low=0.0, high=1.0, scale="Greys_r", name="the picture", axes=axes)
-                )
+        low = tall - y - size
+        if part == "picture" and answer.picture.shape[2] > 1:
+            traces.append(_coloured(answer.picture, size, low=low))
+            text("the picture", x=0, y=y)
+        elif part == "picture":
+            square = answer.picture.mean(axis=2)[::-1]
+            traces.append(_square(square, size, low=low, ends=[0.0, 1.0], scale=PLAIN, name="the picture"))
             text("the picture", x=0, y=y)
         else:
-            look = _dense(answer)[part]
-            told = NAMES[part]
-            low, high = ranges["looks"]
-            figure.add_trace(_square(look[::-1], size, low=low, high=high, scale="Inferno", name=told, axes=axes))
+            look, told = _dense(answer)[part], NAMES[part]
+            traces.append(_square(look[::-1], size, low=low, ends=ranges["looks"], scale=LOOKED, name=told))
             text(told, x=0, y=y, colour=theme.COLOURS[part])
 
     shown: list[list[float]] = []
     for number, (title, maps) in enumerate(answer.rows.items()):
         y = number * tall / len(answer.rows) + head
-        axes = place(number + 8, left + gap, y, float(count), 1.0)
         edges_x, edges_y, z, names = tiled(maps, answer.channels[title])
         low, high = ranges[title]
-        figure.add_trace(
-            go.Heatmap(
-                x=edges_x,
-                y=edges_y,
-                z=z,
-                zmin=low,
-                zmax=high,
-                name=title,
-                showscale=[low, high] not in shown,
-                colorscale=diverging(dark=dark, low=low, high=high),
-                colorbar=_bar(y, tall, "difference" if answer.parts[title] == "difference" else "activation"),
-                hovertemplate="channel %{text}: %{z:.2f}<extra>" + title + "</extra>",
-                meta={"across": names},
-                **axes,
-            )
-        )
+        traces.append(trace(
+            "heatmap", x=left + gap + edges_x, y=tall - y - 1.0 + edges_y, z=z, zmin=low, zmax=high, name=title,
+            showscale=[low, high] not in shown, colorscale=diverging(dark=dark, low=low, high=high),
+            colorbar=_bar(y, tall, "difference" if answer.parts[title] == "difference" else "activation"),
+            hovertemplate="channel %{text}: %{z:.2f}<extra>" + title + "</extra>", meta={"across": names},
+        ))  # fmt: skip
         shown.append([low, high])
         colour = theme.COLOURS.get(answer.parts[title], faint(dark=dark, strong=True))
         note = f"{answer.notes[title]}{_which(answer.channels[title])}"
@@ -133,15 +96,14 @@ def draw(answer: MapGrid, *, dark: bool, fixed: Scales | None = None) -> go.Figu
             x=left + gap,
             y=y,
         )
-    theme.dress(figure, dark=dark)
-    figure.update_layout(
-        annotations=texts,
-        margin={"l": 2, "r": 62, "t": 2, "b": 4},
-        height=520,
-        meta={"aspect": tall / wide},
-        showlegend=False,
-    )
-    return figure
+    hidden = {"visible": False, "fixedrange": True}
+    layout = {
+        "xaxis": {**hidden, "range": [0.0, wide]},
+        "yaxis": {**hidden, "range": [0.0, tall], "scaleanchor": False},
+        "annotations": texts, "margin": {"l": 2, "r": 62, "t": 2, "b": 4}, "height": 520,
+        "meta": {"aspect": tall / wide}, "showlegend": False, "hovermode": "closest",
+    }  # fmt: skip
+    return drawn(traces, layout, dark=dark)
 
 
 def tiled(
@@ -149,16 +111,20 @@ def tiled(
 ) -> tuple[numpy.ndarray, numpy.ndarray, numpy.ndarray, list[str]]:
     """K maps (K, h, w) in a row as one picture with gaps: edges x and y, values z (first row lowest), and the channel's
     name for each column.
+
+    All columns are equally wide, several to a pixel of a small map: of such heat maps a browser draws the values and
+    not the screen's pixels.
     """
     count, height, width = maps.shape
-    z = numpy.full((height, count * (width + 1)), numpy.nan, dtype=numpy.float32)
-    edges = [0.0]
+    each = max(1, round((1 / GAP - 1) / width))
+    between = max(1, round(GAP * width * each / (1 - GAP)))
+    whole = width * each + between
+    z = numpy.full((height, count * whole), numpy.nan, dtype=numpy.float32)
     names: list[str] = []
     for number in range(count):
-        z[:, number * (width + 1) : number * (width + 1) + width] = maps[number, ::-1]
-        edges += [number + (1 - GAP) * (place + 1) / width for place in range(width)] + [number + 1.0]
-        names += [str(channels[number])] * width + [""]
-    return numpy.array(edges), numpy.linspace(0.0, 1.0, height + 1), z, names
+        z[:, number * whole : (number + 1) * whole - between] = maps[number, ::-1].repeat(each, axis=1)
+        names += [str(channels[number])] * (whole - between) + [""] * between
+    return numpy.linspace(0.0, count, count * whole + 1), numpy.linspace(0.0, 1.0, height + 1), z, names
 
 
 def rows(answer: MapGrid) -> Iterator[tuple[object, ...]]:
@@ -182,21 +148,24 @@ def _which(channels: Sequence[int]) -> str:
 
 
 def _square(
-    values: numpy.ndarray, size: float, *, low: float, high: float, scale: str, name: str, axes: dict[str, str]
-) -> go.Heatmap:
+    values: numpy.ndarray, size: float, *, low: float, ends: Sequence[float], scale: Any, name: str
+) -> dict[str, Any]:
+    """A plane at the left, its lower edge at `low`."""
     height, width = values.shape
-    return go.Heatmap(
-        x=numpy.linspace(0.0, size, width + 1),
-        y=numpy.linspace(0.0, size, height + 1),
-        z=values,
-        zmin=low,
-        zmax=high,
-        colorscale=scale,
-        showscale=False,
-        name=name,
+    return trace(
+        "heatmap", x=numpy.linspace(0.0, size, width + 1), y=low + numpy.linspace(0.0, size, height + 1), z=values,
+        zmin=ends[0], zmax=ends[1], colorscale=scale, showscale=False, name=name,
         hovertemplate="%{z:.2f}<extra>" + name + "</extra>",
-        **axes,
-    )
+    )  # fmt: skip
+
+
+def _coloured(picture: numpy.ndarray, size: float, *, low: float) -> dict[str, Any]:
+    """A picture (H, W, 3) in [0, 1] at the left, its lower edge at `low`."""
+    height, width, _ = picture.shape
+    return trace(
+        "image", z=(picture * 255).round().astype(numpy.uint8), hoverinfo="skip", x0=0.5 * size / width,
+        dx=size / width, y0=low + size * (1 - 0.5 / height), dy=-size / height,
+    )  # fmt: skip
 
 
 def _bar(y: float, tall: float, title: str) -> dict[str, object]:

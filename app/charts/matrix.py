@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from textwrap import wrap
+from typing import Any
 
 import numpy
 import plotly.graph_objects as go
 
 from app import theme
+from app.charts.drawn import drawn, trace
 from app.charts.scales import diverging, round_out
 from kdcore.answers.matrix import Matrix
 
@@ -40,7 +42,8 @@ def scales(answers: Sequence[Matrix]) -> Scales:
 def draw(answer: Matrix, *, dark: bool, fixed: Scales | None = None) -> go.Figure:
     """The figure, panels side by side; where all have one colour range, one scale stands for all."""
     ranges = fixed or scales([answer])
-    figure = go.Figure()
+    traces: list[dict[str, Any]] = []
+    layout: dict[str, Any] = {}
     count = len(answer.panels)
     shared = not answer.centre and len({tuple(ranges[title]) for title in answer.panels}) == 1
     narrow = shared and count > 2
@@ -63,30 +66,29 @@ def draw(answer: Matrix, *, dark: bool, fixed: Scales | None = None) -> go.Figur
             ]
             for row, line in enumerate(values)
         ]
-        figure.update_layout(
-            {
-                f"xaxis{suffix}": {
-                    "domain": [left, left + each],
-                    "title": {"text": answer.column_axis},
-                    "anchor": f"y{suffix}",
-                    "type": "category",
-                    "showgrid": False,
-                },
-                f"yaxis{suffix}": {
-                    "title": {"text": answer.row_axis if number == 0 or not narrow else ""},
-                    "showticklabels": number == 0 or not narrow,
-                    "anchor": f"x{suffix}",
-                    "type": "category",
-                    "autorange": "reversed",
-                    "showgrid": False,
-                },
-            }
-        )
+        layout |= {
+            f"xaxis{suffix}": {
+                "domain": [left, left + each],
+                "title": {"text": answer.column_axis},
+                "anchor": f"y{suffix}",
+                "type": "category",
+                "showgrid": False,
+            },
+            f"yaxis{suffix}": {
+                "title": {"text": answer.row_axis if number == 0 or not narrow else ""},
+                "showticklabels": number == 0 or not narrow,
+                "anchor": f"x{suffix}",
+                "type": "category",
+                "autorange": "reversed",
+                "showgrid": False,
+            },
+        }
         even = f"; even share {answer.centre[title]:.2f}" if title in answer.centre else ""
         lines = [answer.value_axis, *([f"(mean{even})"] if even or spread is not None else [])]
         told = "<br>".join(part for line in lines for part in wrap(line, room))
-        figure.add_trace(
-            go.Heatmap(
+        traces.append(
+            trace(
+                "heatmap",
                 x=answer.columns,
                 y=answer.rows,
                 z=values,
@@ -128,10 +130,8 @@ def draw(answer: Matrix, *, dark: bool, fixed: Scales | None = None) -> go.Figur
                 "font": {"size": 13},
             }
         )
-    theme.dress(figure, dark=dark)
-    margin = {"l": 90, "r": 90, "t": ABOVE, "b": BELOW}
-    figure.update_layout(annotations=texts, margin=margin, height=height)
-    return figure
+    layout |= {"annotations": texts, "margin": {"l": 90, "r": 90, "t": ABOVE, "b": BELOW}, "height": height}
+    return drawn(traces, layout, dark=dark)
 
 
 def marks(answer: Matrix, field: tuple[int, int]) -> dict[str, list[dict[str, object]]]:

@@ -10,6 +10,7 @@ import numpy
 import plotly.graph_objects as go
 
 from app import theme
+from app.charts.drawn import trace
 from app.charts.map_grid import GAP
 from app.charts.panels import NAMES, named
 from app.charts.pixels import address_of
@@ -101,9 +102,9 @@ def _maps(sheet: Sheet, answer: MethodView, number: int, y: float, size: float, 
         last = place == len(shown) - 1 or shown[place + 1][2] != difference
         title = "difference" if difference else about["value"]
         edges_x, edges_y, z = _square(values, about["kind"])
-        sheet.figure.add_trace(
-            go.Heatmap(
-                x=edges_x, y=edges_y, z=z, zmin=ends[0], zmax=ends[1], name=name, showscale=last,
+        sheet.traces.append(
+            trace(
+                "heatmap", x=edges_x, y=edges_y, z=z, zmin=ends[0], zmax=ends[1], name=name, showscale=last,
                 colorscale=diverging(dark=sheet.dark, low=-far, high=far) if difference else usual,
                 colorbar=sheet.bar(_broken(title), x + size + 0.03, y, size),
                 hovertemplate=f"{about['value']} %{{z:.3g}}<extra>{name}</extra>", **axes,
@@ -187,14 +188,15 @@ def _flat(sheet: Sheet, answer: MethodView, number: int, y: float, fixed: list[f
         hover = f"%{{x}}: %{{y:.3g}}<extra>{NAMES[part]}</extra>"
         if bars:
             words = [_short(name) for name in names] or [str(place + 1) for place in range(len(values))]
-            sheet.figure.add_trace(go.Bar(
-                x=words, y=values, name=NAMES[part], marker_color=theme.COLOURS[part], hovertemplate=hover, **axes
+            sheet.traces.append(trace(
+                "bar", x=words, y=values, name=NAMES[part], marker={"color": theme.COLOURS[part]},
+                hovertemplate=hover, **axes,
             ))  # fmt: skip
         else:
             line = {"color": theme.COLOURS[part], "width": 3 if part == "teacher" else 1.5}
-            sheet.figure.add_trace(go.Scatter(
-                x=numpy.arange(1, len(values) + 1), y=values[order], name=NAMES[part], mode="lines", line=line,
-                hovertemplate=hover, **axes,
+            sheet.traces.append(trace(
+                "scatter", x=numpy.arange(1, len(values) + 1), y=values[order], name=NAMES[part], mode="lines",
+                line=line, hovertemplate=hover, **axes,
             ))  # fmt: skip
     sheet.text(" &nbsp; ".join(told), x=LEFT + 0.35, y=y, size=11)
 

@@ -6,14 +6,16 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from app import theme
+from app.charts.drawn import drawn
 
 
 class Sheet:
     """A figure, wide and tall in widths of a panel, on which things are placed from the upper left corner."""
 
     def __init__(self, wide: float, tall: float, *, dark: bool) -> None:
-        self.figure, self.wide, self.tall, self.dark = go.Figure(), wide, tall, dark
+        self.wide, self.tall, self.dark = wide, tall, dark
+        self.traces: list[dict[str, Any]] = []
+        self.layout: dict[str, Any] = {}
         self.texts: list[dict[str, Any]] = []
         self.images: list[dict[str, Any]] = []
         self.count = 0
@@ -24,10 +26,10 @@ class Sheet:
         suffix = "" if self.count == 1 else str(self.count)
         places = [x / self.wide, (x + width) / self.wide], [1 - (y + height) / self.tall, 1 - y / self.tall]
         shared = {"zeroline": False, "automargin": False}
-        self.figure.update_layout({
+        self.layout |= {
             f"xaxis{suffix}": {**shared, "domain": places[0], "anchor": f"y{suffix}", **across},
             f"yaxis{suffix}": {**shared, "domain": places[1], "anchor": f"x{suffix}", **up},
-        })  # fmt: skip
+        }
         return {"xaxis": f"x{suffix}", "yaxis": f"y{suffix}"}
 
     def text(self, words: str, *, x: float, y: float, size: int = 12, anchor: str = "bottom") -> None:
@@ -47,10 +49,10 @@ class Sheet:
 
     def finished(self) -> go.Figure:
         """The figure, dressed. Its `layout.meta["aspect"]` is the height of the plot over its width."""
-        theme.dress(self.figure, dark=self.dark)
-        self.figure.update_layout(
-            annotations=self.texts, images=self.images, margin={"l": 4, "r": 4, "t": 4, "b": 6},
-            height=round(1150 * self.tall / self.wide), meta={"aspect": self.tall / self.wide}, showlegend=False,
-            barmode="group", modebar={"bgcolor": "rgba(0,0,0,0)"},
-        )  # fmt: skip
-        return self.figure
+        shared = {
+            "annotations": self.texts, **({"images": self.images} if self.images else {}),
+            "margin": {"l": 4, "r": 4, "t": 4, "b": 6},
+            "height": round(1150 * self.tall / self.wide), "meta": {"aspect": self.tall / self.wide},
+            "showlegend": False, "barmode": "group", "modebar": {"bgcolor": "rgba(0,0,0,0)"},
+        }  # fmt: skip
+        return drawn(self.traces, {**self.layout, **shared}, dark=self.dark)

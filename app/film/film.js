@@ -7,6 +7,7 @@ const SLOWEST = 700;
 const SETTLE = 180;            // ms of rest after which a still makes way for the figure
 const TELL = 350;              // ms of rest after which the server hears of the epoch
 const LEAST = 560;             // px of a figure of maps: on a telephone it is pushed sideways, not squeezed
+const ABREAST = 900;           // px of panels side by side, likewise
 
 export default function (component) {
   const { data, parentElement } = component;
@@ -89,7 +90,8 @@ function build(parent) {
     const frame = film.frames[at];
     const { traces, texts, axes } = (frame.lenses && frame.lenses[lensAt]) || frame;
     const { margin, meta, height } = film.layout;
-    const width = Math.max(meta && meta.aspect ? LEAST : 0, root.clientWidth || 800);
+    const abreast = Object.keys(film.layout).some((key) => /^xaxis[2-9]/.test(key));
+    const width = Math.max(meta && meta.aspect ? LEAST : abreast ? ABREAST : 0, root.clientWidth || 800);
     const tall = meta && meta.aspect ? margin.t + margin.b + (width - margin.l - margin.r) * meta.aspect : height;
     const style = getComputedStyle(root);
     const layout = {

@@ -36,6 +36,12 @@ function stillsOf(root, place, { draw, wanted }) {
     later(0);
   }
 
+  function touch() { touched = performance.now(); later(REST); }
+
+  // Whatever is pressed anywhere on the page wants the browser for itself: a still takes it for a frame's time.
+  const hands = ["pointerdown", "keydown"];
+  for (const name of hands) window.addEventListener(name, touch, true);
+
   function keep(key) {
     if (stage.querySelector("canvas")) { broken = true; return; }
     const still = element("div", { class: "still", "aria-hidden": "true" });
@@ -72,7 +78,7 @@ function stillsOf(root, place, { draw, wanted }) {
     // There is something to make, once nobody waits.
     soon() { later(REST); },
     // A hand is at work: wait until it rests.
-    touch() { touched = performance.now(); later(REST); },
+    touch,
     // Those that still hold are kept.
     forget(holds = () => false) {
       count += 1;
@@ -90,6 +96,7 @@ function stillsOf(root, place, { draw, wanted }) {
     end() {
       ended = true;
       clearTimeout(waiting);
+      for (const name of hands) window.removeEventListener(name, touch, true);
       if (window.Plotly) window.Plotly.purge(stage);
       kept.clear();
     },

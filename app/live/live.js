@@ -106,7 +106,7 @@ function build(parent) {
         const cell = element("div", { role: "group", "aria-label": title }, element("b", {}, title));
         for (const trace of traces.filter((one) => one.name && one.xaxis === (panel ? "x2" : "x"))) {
           const chip = element("button", { type: "button", "data-name": trace.meta, title: "Show or hide this curve" }, element("i"), trace.name);
-          const style = { solid: "solid", dash: "dashed", dot: "dotted", dashdot: "dashed" }[trace.line.dash] || "solid";
+          const style = { solid: "solid", dash: "dashed", longdash: "dashed", dot: "dotted", dashdot: "dashed" }[trace.line.dash] || "solid";
           chip.firstChild.style.borderTop = `${trace.line.width > 2 ? 3 : 2}px ${style} ${trace.line.color}`;
           chip.firstChild.style.opacity = trace.opacity ?? 1;
           chip.onclick = () => { if (!view.off.delete(trace.meta)) view.off.add(trace.meta); draw(); };

@@ -9,6 +9,8 @@ from typing import Any
 from app import theme
 from kdcore.history import History, PhaseTrace, Series
 
+DASHED = ("dash", "dot", "dashdot", "longdash")
+"""For the terms of each of several learners."""
 MOST = 400
 """Points of a trace."""
 
@@ -37,21 +39,29 @@ def live_data(history: History, *, run: str, running: bool, ancestors: Sequence[
         "phases": phases,
         "losses": _branches(history, pasts, _losses),
         "scores": _told_apart(_branches(history, pasts, _scores)),
-        "score_title": f"Accuracy on {validation:,} validation pictures" if validation else "Validation accuracy",
+        "score_title": f"Accuracy on {validation:,} validation {inputs_called(history)}"
+        if validation
+        else "Validation accuracy",
     }
 
 
 def role_name(role: str, history: History) -> str:
-    """What a role or view is called on screen: "student alone", "teacher", "student, exit 2"."""
+    """What a role or view is called on screen: "student alone", "teacher", "student, exit 2" for "student:1"."""
     base, _, way_out = role.partition(":")
     name = "student alone" if part_of(role, history) == "baseline" else base.replace("_", " ")
-    return f"{name}, exit {way_out}" if way_out else name
+    return f"{name}, exit {int(way_out) + 1}" if way_out.isdecimal() else name
 
 
 def part_of(role: str, history: History) -> str:
     """The part that a role or view plays: teacher, student, baseline, assistant or peer."""
     roles = history.started.roles if history.started else {}
     return str(roles.get(role.partition(":")[0], {}).get("part", role))
+
+
+def inputs_called(history: History) -> str:
+    """What the networks of a run look at: "pictures", or "points" in a plane."""
+    shape = history.started.data.get("shape", ()) if history.started else ()
+    return "points" if len(shape) == 1 else "pictures"
 
 
 def role_colour(role: str, history: History) -> str:
@@ -138,6 +148,7 @@ def _phases(history: History, pasts: list[list[Past]]) -> list[dict[str, Any]]:
 
 
 def _losses(phase: PhaseTrace, number: int, history: History) -> list[dict[str, Any]]:
+    """The losses of each learner. Where several learn, a curve's colour is whose it is and its dash which term."""
     found = []
     several = len(phase.loss) > 1
     for learner, series in phase.loss.items():
@@ -155,7 +166,8 @@ def _losses(phase: PhaseTrace, number: int, history: History) -> list[dict[str, 
                 alone = len(terms) == 1
                 found.append({
                     **_trace(curve, number), "name": prefix + term_name(term), "kind": kind, "total": alone,
-                    "colour": colour if alone else term_colour(term, phase), "dash": "solid",
+                    "colour": colour if alone or several else term_colour(term, phase),
+                    "dash": "solid" if alone or not several else DASHED[list(terms).index(term) % len(DASHED)],
                 })  # fmt: skip
     return found
 

@@ -7,7 +7,7 @@ import streamlit as st
 from app import state
 from app.draft import sentence, tidy, title_of
 from app.page import Page
-from app.starting import draft, finished_run, known, start, take_up, write
+from app.starting import begun, draft, finished_run, known, start, take_up, write
 from app.views.experiment_cards import experiment_cards
 from app.views.fork import parent_banner, parent_faults
 from app.views.knobs import plain
@@ -19,6 +19,7 @@ from kdcore.check import Fault, faults
 from kdcore.experiments import DEFAULT, EXPERIMENTS
 from kdcore.launch import LaunchError
 from kdcore.recipe import Recipe, RecipeError
+from kdcore.run import RunError
 
 
 def show() -> None:
@@ -43,10 +44,13 @@ PAGE = Page("begin", "Begin", ":material/rocket_launch:", 0, show, "begin")
 
 
 def _draft(catalog: Catalog) -> Recipe:
-    """The recipe of this tab: what a new link brings, or what was last on the page, or the default."""
+    """The recipe of this tab: what a new link brings, or what was last on the page, or that of the run in the address,
+    or the default."""
     problem = ""
     try:
         linked = state.recipe_from_address()
+        if linked is None and not begun() and (left_for := _left_for()) is not None:
+            take_up(tidy(left_for, catalog))
         if linked is not None and not known(linked):
             write(linked)  # as it came, so that the same address is no news when its short form is on the page
             take_up(tidy(linked, catalog), linked=True)
@@ -54,6 +58,14 @@ def _draft(catalog: Catalog) -> Recipe:
         problem = str(error)
     state.keep("recipe.link_problem", problem)
     return draft()
+
+
+def _left_for() -> Recipe | None:
+    """The recipe of the run for which the page was left: the browser's Back brings its address with that run's name."""
+    try:
+        return state.shelf().run(state.from_address("run")).recipe
+    except (RunError, RecipeError):
+        return None
 
 
 def _welcome(catalog: Catalog) -> None:
@@ -141,7 +153,8 @@ def _own(recipe: Recipe, catalog: Catalog) -> None:
         write(made)
         state.recipe_to_address(made)
         st.rerun()
-    if known(made) and not state.kept("recipe.link_problem", ""):
+    said = _left_for()  # an address that says it already stays: a new one would take the way forward
+    if known(made) and not state.kept("recipe.link_problem", "") and (said is None or tidy(said, catalog) != made):
         state.recipe_to_address(made)
     with side, st.container(border=True, key="plan"):
         _start_panel(made, wrong, catalog)

@@ -141,7 +141,7 @@ def _grid(rows: list[list[Recipe]], down: Axis, across: Axis | None, catalog: Ca
     if opened and any(run is not None and run.id == opened for row in runs for run in row):
         if st.button(f"Open run {opened[:6]}", key="grid.open.run", icon=":material/monitoring:"):
             state.go("watch", run=opened)
-    else:
+    elif any(run is not None for row in runs for run in row):
         st.caption("Click a field to open its run.")
     if across is not None and across.path == "seed":
         _verdicts(told, down, rows)
@@ -167,7 +167,9 @@ def _text(one: Row | None, measure: str) -> str:
 
 
 def _verdicts(told: list[list[Row | None]], down: Axis, rows: list[list[Recipe]]) -> None:
-    """Each row against the first and against the student alone, seed by seed."""
+    """Each row against the first and against the student alone, seed by seed; nothing before there is a result."""
+    if all(one is None or one.student is None for row in told for one in row):
+        return
     st.markdown("**What the seeds say** (paired: the same seed on both sides)")
     lines = []
     first = told[0]

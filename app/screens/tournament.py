@@ -175,7 +175,11 @@ def _table(shown: Standings, pair: str, catalog: Catalog) -> None:
     told: list[dict[str, object]] = []
     listed = [*shown.fine(), *(row for row in shown.rows if row.refusal and not row.accuracy)]
     for row in listed:
-        one: dict[str, object] = {"contender": chart.name_of(row), "family": _family(families, row.key)}
+        card = catalog.folders["methods"].get(row.key)
+        one: dict[str, object] = {
+            "contender": chart.name_of(row), "method": card.title if card else None,
+            "family": _family(families, row.key),
+        }  # fmt: skip
         if row.accuracy:
             mean, half = row.mean()
             one |= {"student": 100 * mean, "±": 100 * half if math.isfinite(half) else None}

@@ -10,8 +10,9 @@ from app import state
 from app.live import live_chart, live_data, role_name
 from app.page import Page
 from app.views.fork import ancestors, fork, parent_line
-from app.views.gradients import gradients, newest_apart
+from app.views.gradients import gradients, method_of, newest_apart
 from app.views.hardest import hardest, newest_hardest
+from app.views.inside import pictures
 from app.views.knobs import plain
 from app.views.run_head import SAID, ending, name_of, progress_line, recipe_of, run_head
 from app.views.shown import films
@@ -86,15 +87,16 @@ def _present(run: Run, *, going: bool, pace: float | None) -> None:
 
 def _below(run: Run) -> None:
     """What moves more slowly, below the curves."""
-    films(run)
     history = state.history_of(run)
+    _terms(history)
+    films(run)
     apart = newest_apart(history)
     if apart is not None:
         gradients(run, apart, history, key="watch.gradients")
     for note in history.notes[-5:]:
-        st.caption(f":material/info: {note}")
+        st.caption(f":material/info: {plain(note)}")
     lists = newest_hardest(history)
-    if lists:
+    if lists and pictures(history):
         st.markdown("##### Which pictures hurt most", help="Each training picture has a loss; these the largest.")
         names = {one.role: role_name(one.role, history) for one in lists}
         role = lists[0].role
@@ -104,6 +106,17 @@ def _below(run: Run) -> None:
                 key=f"watch.hardest.{run.id}.{role}", label_visibility="collapsed", required=True,
             ) or role  # fmt: skip
         hardest(history, next(one for one in lists if one.role == role))
+
+
+def _terms(history: History) -> None:
+    """What the short names of the curves' losses stand for."""
+    terms = dict.fromkeys(term for phase in history.phases for one in phase.terms.values() for term in one)
+    keys = dict.fromkeys(method_of(term) for term in terms)
+    catalog = state.catalog_at_hand()
+    cards = catalog.folders["methods"] if catalog else {}
+    named = [f"**{plain(key)}**: {plain(cards[key].title)}" for key in keys if key in cards]
+    if named:
+        st.caption(f"Losses by their short names: {' · '.join(named)}")
 
 
 def _nothing(wrong: str) -> None:

@@ -25,8 +25,8 @@ HELP = (
 
 def newest_apart(history: History) -> PhaseTrace | None:
     """The newest phase in which a loss of several terms was taken apart, or else in which any was."""
-    measured = [phase for phase in history.phases if any(phase.gradients.values())]
-    several = [phase for phase in measured if any(len(terms) > 1 for terms in phase.gradients.values())]
+    measured = [phase for phase in history.phases if chart.measured(phase)]
+    several = [phase for phase in measured if any(len(phase.gradients[who]) > 1 for who in chart.measured(phase))]
     found = several or measured
     return found[-1] if found else None
 
@@ -44,7 +44,7 @@ def gradients(
 
     `drawn` is given each figure, what names it, what it says, and its key.
     """
-    learners = [learner for learner, terms in phase.gradients.items() if terms]
+    learners = chart.measured(phase)
     st.markdown("##### What each part of the loss does", help=HELP)
     learner = "student" if "student" in learners else learners[0]
     if len(learners) > 1:
@@ -70,14 +70,22 @@ def gradients(
             drawn(chart.cosines(phase, learner, history, dark=state.dark()), about, says, f"{key}.cosines")
     else:
         drawn(chart.lengths(phase, learner, history, dark=state.dark()), about, says, f"{key}.lengths")
-        st.caption("A cosine needs labels and a teacher in the same loss; this learner has only one of them.")
+        st.caption(
+            "Whether labels and teacher pull the same way (the cosine of their gradients) can be said where one loss "
+            "has both; here it has only one of them."
+        )
 
 
 def trains_parts(term: str) -> bool:
     """Whether only the method's own parts learn by a term such as "crd.teacher", and the learner is not meant to."""
-    part, _, name = term.rpartition(": ")[2].partition(".")
-    card = state.catalog().folders["methods"].get(part.split(" ")[0])
+    name = term.rpartition(": ")[2].partition(".")[2]
+    card = state.catalog().folders["methods"].get(method_of(term))
     return card is not None and name in (card.facts["own_terms"] or ())
+
+
+def method_of(term: str) -> str:
+    """The key of the method that a term such as "crd.teacher" or "teacher 2: kd 2.kd" is of."""
+    return term.rpartition(": ")[2].partition(".")[0].split(" ")[0]
 
 
 def table(phase: PhaseTrace, learner: str) -> str:

@@ -8,6 +8,7 @@ import re
 import streamlit as st
 
 from app.live import role_name
+from app.words import WORDS
 from kdcore.events import Hardest
 from kdcore.history import History
 
@@ -30,8 +31,10 @@ def hardest(history: History, chosen: Hardest) -> None:
     names = [str(name) for name in history.started.data.get("class_names") or []] if history.started else []
     cards = "".join(_card(history, one, names) for one in chosen.images[:MOST])
     st.html(f'<div class="kdlab-hardest" role="list">{cards}</div>')
+    name = role_name(chosen.role, history)
+    whose = f"the {name}" if name in WORDS else name
     st.caption(
-        f"Training pictures with the largest loss of the {role_name(chosen.role, history)}, epoch {chosen.epoch:.0f}. "
+        f"Training pictures with the largest loss of {whose}, epoch {chosen.epoch:.0f}. "
         "Label → what it says; a label that is wrong is struck through, with the truth beside it."
     )
 

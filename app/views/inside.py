@@ -9,7 +9,10 @@ from typing import Any
 import streamlit as st
 
 from app import state
+from app.live import role_name
+from app.live.series import part_of
 from app.views import chosen
+from app.views.knobs import plain
 from app.views.run_head import SAID, name_of, recipe_of
 from kdcore.answer import Answer
 from kdcore.answers.map_grid import MapGrid
@@ -122,8 +125,14 @@ def phase_choice(history: History) -> int | None:
     state.keep("epoch.shown", False)
     if not phases:
         return None
-    if len(phases) == 1:
-        return phases[0].number
+    number = phases[0].number if len(phases) == 1 else _one_of(phases)
+    if told := who_is_who(history, history.phases[number]):
+        st.caption(f":material/groups: {told}")
+    return number
+
+
+def _one_of(phases: list[PhaseTrace]) -> int:
+    """The one of several phases that is chosen, counted from 0; draws the choice."""
     titles = {phase.number: phase.title for phase in phases}
     wanted = state.selected("phase")
     number = int(wanted) - 1 if re.fullmatch(r"[0-9]{1,3}", wanted) else phases[-1].number
@@ -213,13 +222,30 @@ def _phase_in_address(number: int) -> str:
 
 
 def layers_of(history: History, phase: PhaseTrace) -> dict[str, tuple[str, list[dict[str, Any]]]]:
-    """student and teacher of the phase's last lesson -> (their view, their layers, shallow to deep)."""
-    lesson = next(lesson for lesson in reversed(phase.lessons) if lesson.get("kind") == "knowledge")
+    """student and teacher of the phase's last lesson -> (their view, their layers, shallow to deep).
+
+    The student's own lesson where others (peers, a generator of pictures) are taught in the phase too, as
+    `kdcore.beside.sides` has it.
+    """
+    taught = [lesson for lesson in phase.lessons if lesson.get("kind") == "knowledge"]
+    own = [lesson for lesson in taught if part_of(str(lesson["student"]), history) == "student"]
+    lesson = (own or taught)[-1]
     roles = history.started.roles if history.started else {}
     return {
         side: (str(lesson[side]), roles.get(str(lesson[side]).split(":")[0], {}).get("layers", []))
         for side in ("student", "teacher")
     }
+
+
+def who_is_who(history: History, phase: PhaseTrace) -> str:
+    """Whom the phase's pictures call student and teacher, where it is not the roles of that name; else ""."""
+    (student, _), (teacher, _) = layers_of(history, phase).values()
+    told = [] if student == "student" else [f"the student is **{plain(role_name(student, history))}**"]
+    if teacher == student.partition(":")[0]:
+        told.append("the teacher is the **last exit of the same network**")
+    elif part_of(teacher, history) != "teacher":
+        told.append(f"the teacher is **{plain(role_name(teacher, history))}**")
+    return f"On this page {' and '.join(told)}." if told else ""
 
 
 def flat(layer: dict[str, Any]) -> bool:

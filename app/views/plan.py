@@ -18,6 +18,9 @@ from kdcore.launch import Desk
 from kdcore.preview import Foretold, Preview
 from kdcore.recipe import Recipe
 
+AT_HAND = "at hand"
+"""In place of a time: another run has trained that phase."""
+
 
 @st.cache_resource(show_spinner=False, max_entries=8)
 def _asked(_desk: Desk, name: int) -> tuple[Asked[Preview], Asked[Foretold]]:
@@ -85,6 +88,15 @@ def _part(asked: Future[Preview], was_done: bool, taken_over: int) -> None:
     draw(asked.result(), taken_over=taken_over)
 
 
+def _there(found: Preview, taken_over: int) -> dict[int, str]:
+    """Number of a phase, counted from 0, that costs nothing -> what its row says in place of a time."""
+    there = dict.fromkeys(range(taken_over), "taken over")
+    for number, phase in enumerate(found.phases):
+        if number not in there and state.shelf().laid(phase.get("shared", "")) is not None:
+            there[number] = AT_HAND
+    return there
+
+
 def draw(found: Preview, *, taken_over: int = 0) -> None:
     """The plan itself; so many of its first phases cost nothing."""
     if found.faults:
@@ -95,12 +107,14 @@ def draw(found: Preview, *, taken_over: int = 0) -> None:
         for warning in found.warnings:
             st.warning(f"No plan could be made: {plain(warning)}", icon=":material/cloud_off:")
         return
-    ahead = found.phases[taken_over:]
-    most = sum(phase["seconds"] for phase in ahead) if taken_over else found.seconds
+    there = _there(found, taken_over)
+    ahead = [phase for number, phase in enumerate(found.phases) if number not in there]
+    saved = "What a run here has trained already (same data, network, budget and seed) is at hand and costs nothing. "
     st.markdown(
-        f"**About {seconds(most)}**, {len(ahead)} "
+        f"**About {seconds(sum(phase['seconds'] for phase in ahead))}**, {len(ahead)} "
         f"phase{'' if len(ahead) == 1 else 's'}, {sum(phase['epochs'] for phase in ahead)} epochs",
-        help="Measured just now by a few steps of each phase on this machine. " + gloss("epoch"),
+        help="Measured just now by a few steps of each phase on this machine. "
+        f"{saved if AT_HAND in there.values() else ''}{gloss('epoch')}",
     )
     for warning in found.warnings:
         st.warning(plain(warning), icon=":material/warning:")
@@ -123,11 +137,11 @@ def draw(found: Preview, *, taken_over: int = 0) -> None:
     st.dataframe(
         [
             {
-                "time": "taken over" if number <= taken_over else seconds(phase["seconds"]),
+                "time": there.get(number) or seconds(phase["seconds"]),
                 "epochs": phase["epochs"], "trains": count(phase.get("trained")),
-                "phase": f"{number}. {phase['title']}",
+                "phase": f"{number + 1}. {phase['title']}",
             }
-            for number, phase in enumerate(found.phases, 1)
+            for number, phase in enumerate(found.phases)
         ],
         hide_index=True, width="stretch", key="plan.phases",
         column_config={

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from app import theme
+from app import state, theme
 from app.live import role_name
 from app.live.series import hidden_class, part_of
 from app.verdict import against, against_parent, hidden_rows, ranked, weak_teacher
@@ -41,7 +41,8 @@ def verdict(history: History, *, parent: History | None = None) -> None:
             st.markdown("**No student alone to compare with**: whether distillation helped, this run cannot say.")
             st.caption(taken)
         else:
-            st.markdown(f"**{difference.sentence}**", help=gloss("points"))
+            sentence = difference.without_pictures if _data_free(history) else difference.sentence
+            st.markdown(f"**{sentence}**", help=gloss("points"))
             st.caption(f"{difference.interval[0].upper()}{difference.interval[1:]}. {taken}")
         if weak := weak_teacher(history):
             st.markdown(f":material/school: {weak}")
@@ -50,13 +51,21 @@ def verdict(history: History, *, parent: History | None = None) -> None:
     _hidden(history)
 
 
+def _data_free(history: History) -> bool:
+    """Whether the student never saw a real picture, while the student alone had them all."""
+    scheme = (history.started.recipe.get("scheme") or {}).get("is") if history.started else ""
+    cards = state.catalog_at_hand()
+    card = cards.folders["schemes"].get(str(scheme)) if cards else None
+    return card is not None and card.facts.get("kind") == "data-free"
+
+
 def _parent(history: History, parent: History) -> None:
     found = against_parent(history, parent)
     if found is None:
         return
     size = theme.points(abs(found.value)).lstrip("+")
     said = {
-        "unclear": f"no difference that {theme.count(found.pictures)} test pictures can show",
+        "unclear": f"no difference that {theme.count(found.pictures)} test {found.inputs} can show",
         "helps": f"{size} more", "hurts": f"{size} less",
     }[found.word]  # fmt: skip
     st.markdown(f":material/fork_right: **Against the run that it goes on from: {said}.**")

@@ -18,6 +18,7 @@ from tests.app.asking import on_pictures, on_points, words
 
 RECIPES = {
     "kd": on_pictures(methods=[{"is": "ce"}, {"is": "kd"}]),
+    "attention": on_pictures(methods=[{"is": "ce"}, {"is": "semckd"}]),
     "unlike": on_pictures(teacher={"is": "vit", "depth": 2}),
     "points": on_points(),
 }
@@ -77,7 +78,7 @@ def test_a_run_without_snapshots(written: Callable[..., Run], page: str, section
 
 @EVERYWHERE
 def test_a_damaged_snapshot(written: Callable[..., Run], page: str, section: str) -> None:
-    run = written()
+    run = written("attention" if section == "Layer assignment" else "kd")
     for path in snapshots(run):
         path.write_bytes(b"\xff" * 4000)
     found = opened(page, section, run)
@@ -166,7 +167,7 @@ def test_points_where_pictures_are_asked_for(written: Callable[..., Run], page: 
 
 
 def test_a_method_without_the_asked_view(written: Callable[..., Run]) -> None:
-    assert "semckd" in told_in_a_sentence(opened("look", "Layer assignment", written()))
+    assert "Semantic calibration" in told_in_a_sentence(opened("look", "Layer assignment", written()))
 
 
 def test_a_phase_that_names_nobody_who_is_there(written: Callable[..., Run]) -> None:

@@ -13,6 +13,7 @@ from streamlit.testing.v1 import AppTest
 from app import state
 from app.draft import differences, sentence, tidy
 from app.starting import finished_run
+from app.theme import seconds
 from kdcore.cards import Catalog
 from kdcore.catalog import catalog as read_catalog
 from kdcore.engine import rehearse
@@ -88,7 +89,7 @@ def opened(recipe: str | None = None) -> AppTest:
 def with_plan(test: AppTest) -> AppTest:
     """The page once the plan is there."""
     for _ in range(100):
-        if any("phases" in text.value for text in test.markdown):
+        if any("**About" in text.value for text in test.markdown):
             return test
         time.sleep(0.1)
         test.run()
@@ -142,6 +143,19 @@ def test_the_plan_says_time_sizes_and_phases_of_the_default(desk: Desk) -> None:
     phases = next(frame for frame in frames if "phase" in frame)
     assert len(phases) == 3
     assert not test.button(key="own.start").disabled
+
+
+def test_the_plan_counts_no_phase_that_another_run_has_trained(desk: Desk, shelf: Shelf, finished: Run) -> None:
+    phases = planned(DEFAULT.recipe.to_text()).phases
+    assert [bool(phase["shared"]) for phase in phases] == [True, True, False]
+    for number, learner in enumerate(("teacher", "baseline")):
+        shelf.lay(phases[number]["shared"], finished.id, number, learner)
+    test = with_plan(opened())
+    table = next(frame.value for frame in test.dataframe if "phase" in frame.value)
+    assert list(table["time"]) == ["at hand", "at hand", seconds(phases[2]["seconds"])]
+    said = next(text.value for text in test.markdown if "phase" in text.value and "About" in text.value)
+    assert f"About {seconds(phases[2]['seconds'])}" in said
+    assert "1 phase, 30 epochs" in said
 
 
 def test_a_moved_knob_stands_in_recipe_and_address_alone(desk: Desk) -> None:
@@ -237,6 +251,27 @@ def test_an_older_address_does_not_undo_a_newer_knob(desk: Desk) -> None:
     test.query_params["recipe"] = Recipe(seed=7).to_text()  # a click may still carry the address from before
     control(test.select_slider, "student.width").set_value(16).run()
     assert draft(test) == Recipe(seed=8, student=Pick("mlp", {"width": 16}))
+
+
+def test_the_address_of_a_run_brings_its_recipe_to_a_tab_without_one(desk: Desk, finished: Run) -> None:
+    test = AppTest.from_function(page, default_timeout=60)
+    test.query_params["run"] = finished.id  # what the browser's Back brings after a start and a reload
+    test.run()
+    assert draft(test) == finished.recipe
+    assert test.query_params["run"] in (finished.id, [finished.id]), "another address would take the way forward"
+    assert "recipe" not in test.query_params
+    control(test.select_slider, "student.width").set_value(16).run()
+    assert linked(test).student == Pick("mlp", {"width": 16})
+    assert "run" not in test.query_params
+
+
+@pytest.mark.parametrize("run", ["nonsense", "0123456789abcdef"])
+def test_the_address_of_no_run_leaves_the_default(desk: Desk, run: str) -> None:
+    test = AppTest.from_function(page, default_timeout=60)
+    test.query_params["run"] = run
+    test.run()
+    assert not test.exception
+    assert draft(test) == DEFAULT.recipe
 
 
 @pytest.mark.parametrize(

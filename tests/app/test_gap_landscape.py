@@ -8,6 +8,8 @@ from collections.abc import Callable
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from kdcore.catalog import catalog
+from kdcore.check import faults
 from kdcore.events import Snapshot
 from kdcore.recipe import Recipe
 from kdcore.run import Run
@@ -75,6 +77,16 @@ def test_the_plane_is_drawn_for_the_chosen_epoch(written: Callable[..., Run], de
     assert desk.asked[-1][2] == last
     page.select_slider[0].set_value(first).run()
     assert desk.asked[-1] == ("loss_plane", {"loss": "cross_entropy", "batch_norm": "kept"}, first)
+
+
+def test_of_other_data_a_recipe_with_shapes_is_offered(written: Callable[..., Run], gone: list) -> None:
+    page = open_gap(written("digits"), CONCEPTS)
+    assert "data set shapes" in page.info[0].value
+    page.button(key="gap.concepts.shapes").click().run()
+    (where, named) = gone[-1]
+    assert where == "begin"
+    assert named["recipe"].data.key == "shapes"
+    assert faults(named["recipe"], catalog()) == []
 
 
 def test_without_a_student_alone_the_line_says_so_and_the_plane_is_there(written: Callable[..., Run]) -> None:

@@ -152,10 +152,21 @@ def test_of_several_methods_with_attention_one_is_chosen(written: Callable[[str]
 
 def test_without_attention_one_sentence_says_which_methods_have_it(written: Callable[[str], Run]) -> None:
     page = open_section(written("kd"))
-    assert [element.value for element in page.info] == [
-        "kd: no method with attention over layers in this run; semckd and afd_attn learn which layers to match"
-    ]
+    (said,) = (element.value for element in page.info)
+    assert "chooses layers by itself" in said
+    assert "Semantic calibration" in said
+    assert "Attention-based matching" in said
     assert not page.get("bidi_component")
+
+
+def test_without_attention_the_recipe_is_offered_with_it(written: Callable[[str], Run], gone: list) -> None:
+    run = written("kd")
+    page = open_section(run)
+    page.button(key="look.assignment.with").click().run()
+    (where, named) = gone[-1]
+    assert where == "begin"
+    assert [part.method.key for part in named["recipe"].methods] == ["kd", "semckd"]
+    assert named["recipe"].student == run.recipe.student
 
 
 def test_a_picture_that_is_not_there_is_named(written: Callable[[str], Run]) -> None:

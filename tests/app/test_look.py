@@ -13,10 +13,12 @@ from streamlit.testing.v1 import AppTest
 
 from app import state
 from app.views import scrubber, similar
+from app.views.inside import layers_of, who_is_who
 from app.views.similar import with_pair
 from kdcore.catalog import catalog
 from kdcore.engine import run as train
-from kdcore.events import Snapshot
+from kdcore.events import PhaseStarted, Snapshot, Started
+from kdcore.history import History, fold
 from kdcore.recipe import Recipe
 from kdcore.run import Run
 from kdcore.runs import Shelf
@@ -35,6 +37,37 @@ def look() -> None:
     from app.screens.look import show
 
     show()
+
+
+def after(parts: dict[str, str], *lessons: tuple[str, str]) -> History:
+    """What is known once a phase with these lessons of knowledge (student, teacher) has begun."""
+    roles = {role: {"part": part, "layers": [{"name": role, "shape": [4]}]} for role, part in parts.items()}
+    told = [{"student": student, "teacher": teacher, "kind": "knowledge", "parts": []} for student, teacher in lessons]
+    begun = PhaseStarted(0.0, 0, "phase", "Phase", 10, 1, ["student"], told)
+    return fold([Started(0.0, {}, roles, {"shape": [1, 8, 8]}, "cpu", 1, 1), begun])
+
+
+@pytest.mark.parametrize(
+    ("parts", "lessons", "views", "said"),
+    [
+        ({"teacher": "teacher", "student": "student"}, [("student", "teacher"), ("generator", "teacher")],
+         ("student", "teacher"), ""),
+        ({"student": "student", "peer 2": "peer"}, [("student", "peer 2"), ("peer 2", "student")],
+         ("student", "peer 2"), "On this page the teacher is **peer 2**."),
+        ({"student": "student"}, [("student:0", "student"), ("student:1", "student")], ("student:1", "student"),
+         "On this page the student is **student, exit 2** and the teacher is the **last exit of the same network**."),
+        ({"teacher": "teacher", "assistant 1": "assistant"}, [("assistant 1", "teacher")], ("assistant 1", "teacher"),
+         "On this page the student is **assistant 1**."),
+    ],
+)  # fmt: skip
+def test_the_student_s_own_lesson_is_looked_at_and_other_names_are_said(
+    parts: dict[str, str], lessons: list[tuple[str, str]], views: tuple[str, str], said: str
+) -> None:
+    history = after(parts, *lessons)
+    found = layers_of(history, history.phases[0])
+    assert tuple(view for view, _ in found.values()) == views
+    assert all(layers for _, layers in found.values()), "layers can be chosen of both"
+    assert who_is_who(history, history.phases[0]) == said
 
 
 def open_look(run: str = "", view: str = "") -> AppTest:
@@ -237,7 +270,7 @@ def test_points_open_on_their_plane_and_have_no_maps(written: Callable[..., Run]
 
 def test_a_run_without_attention_says_which_methods_have_it(written: Callable[..., Run]) -> None:
     page = open_look(written("points").id, LAYERS)
-    assert "semckd and afd_attn" in words(page)
+    assert "Semantic calibration" in words(page)
     assert not page.get("bidi_component")
 
 

@@ -7,6 +7,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,9 +17,10 @@ from streamlit.testing.v1 import AppTest
 from app import state
 from app.live.series import MOST, live_data, term_name
 from app.verdict import against, against_parent, independent, paired, weak_teacher, wilson
-from kdcore.events import Event, Finished
+from kdcore.catalog import catalog
+from kdcore.events import Event, Finished, Started, Step
 from kdcore.history import History, Series, fold
-from kdcore.recipe import Recipe
+from kdcore.recipe import Pick, Recipe
 from kdcore.run import Run
 from kdcore.runs import Shelf
 from tests.app.asking import words
@@ -43,6 +45,64 @@ def open_watch(run: str = "") -> AppTest:
 
 def drawn(page: AppTest) -> dict:
     return json.loads(page.get("bidi_component")[0].proto.json)
+
+
+def of_points(story: Story, recipe: Recipe) -> Iterator[Event]:
+    for event in story(recipe):
+        data = {"shape": [2], "classes": 2, "class_names": ["class 0", "class 1"]}
+        yield replace(event, data={**event.data, **data}) if isinstance(event, Started) else event
+
+
+def test_a_run_on_points_speaks_of_points_and_shows_no_pictures_that_are_none(shelf: Shelf, story: Story) -> None:
+    run, _ = shelf.create(Recipe(seed=21))
+    for event in of_points(story, Recipe(seed=21)):
+        run.append(event)
+    page = open_watch(run.id)
+    assert drawn(page)["score_title"] == "Accuracy on 297 validation points"
+    said = words(page)
+    assert "500 test points" in said
+    assert "pictures" not in said
+    assert not page.get("html")
+
+
+def test_the_short_names_of_losses_are_explained_below_the_curves(
+    finished: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(state, "catalog_at_hand", catalog)
+    assert "**ce**: Cross-entropy · **kd**: Soft targets (KD)" in words(open_watch(finished.id)).replace("\\", "")
+
+
+def test_of_two_learners_each_has_its_colour_and_each_term_its_dash(shelf: Shelf, story: Story) -> None:
+    events = list(story(Recipe(seed=22)))
+    both = [
+        replace(event, learner="baseline") if isinstance(event, Step) and event.phase == 2 and odd else event
+        for event in events for odd in ((False, True) if isinstance(event, Step) and event.phase == 2 else (False,))
+    ]  # fmt: skip
+    losses = [one for one in live_data(fold(both), run="x", running=False)["losses"] if one["phase"] == 2]
+    weighted = {one["name"]: one for one in losses if one["kind"] == "weighted"}
+    mine, other = ([weighted[f"{who}: {term}"] for term in ("sum of all terms", "ce", "kd")]
+                   for who in ("student", "student alone"))  # fmt: skip
+    assert len({one["colour"] for one in mine}) == len({one["colour"] for one in other}) == 1
+    assert mine[0]["colour"] != other[0]["colour"]
+    assert [one["dash"] for one in mine] == [one["dash"] for one in other] == ["solid", "dash", "dot"]
+
+
+@pytest.mark.parametrize(("reached", "said"), [(0.70, "11.0 points less"), (0.93, "12.0 points more")])
+def test_a_student_without_data_is_not_said_to_be_hurt(
+    shelf: Shelf, story: Story, monkeypatch: pytest.MonkeyPatch, reached: float, said: str
+) -> None:
+    monkeypatch.setattr(state, "catalog_at_hand", catalog)
+    recipe = Recipe(seed=23, scheme=Pick("zskt"))
+    run, _ = shelf.create(recipe)
+    for event in story(recipe):
+        if isinstance(event, Finished):
+            event.results["student"]["test_accuracy"] = reached
+            if reached < 0.8:
+                event.results["baseline"] |= {"won": 10, "lost": 65}
+        run.append(event)
+    found = words(open_watch(run.id))
+    assert f"Learned without a real picture: {said} than the student alone, which had them and their labels." in found
+    assert "Distillation" not in found
 
 
 def test_an_empty_shelf_says_what_will_stand_here_and_leads_to_begin(shelf: Shelf) -> None:
@@ -167,6 +227,9 @@ def test_a_lost_run_says_what_happened_and_starts_again(lost: Run, monkeypatch: 
     assert "gone without a word, in phase 1" in page.warning[0].value
 
     class Desk:
+        def catalog_at_hand(self) -> None:
+            return None
+
         def launch(self, recipe: Recipe) -> str:
             return state.shelf().create(recipe)[0].id
 

@@ -44,6 +44,10 @@ def test_temperature_over_seeds_is_offered_first_and_nothing_starts_by_itself(de
     (picture,) = stills(test)
     assert picture["data"][0]["type"] == "heatmap"
     assert [text["text"] for text in picture["layout"]["annotations"]] == ["–"] * 12
+    said = words(test)
+    assert "What the seeds say" not in said, "nothing has been trained"
+    assert "Click a field" not in said
+    assert not test.table
 
 
 def test_a_click_trains_every_field_once(desk: Launching) -> None:

@@ -134,6 +134,25 @@ def test_another_browser_and_a_reload_see_the_same_run(app: App, visit: Callable
         no_exception(page)
 
 
+def test_back_from_a_reloaded_run_brings_its_recipe_and_forward_the_run(
+    app: App, visit: Callable[..., Visitor]
+) -> None:
+    recipe = recipe_of(seed=41, training={"epochs": 2, "teacher_epochs": 2})
+    page = start(app, visit, recipe).page
+    watched = page.url
+    page.reload()
+    page.wait_for_selector(LINE, state="attached", timeout=60_000)
+    page.go_back()
+    page.get_by_text("What will happen").wait_for(timeout=60_000)
+    settled(page)
+    page.get_by_role("tab", name="5 · Budget").click()
+    assert page.locator("[class*=st-key-seed] input").first.input_value() == "41"
+    page.go_forward()
+    page.wait_for_url(watched, timeout=60_000)
+    page.wait_for_selector(LINE, state="attached", timeout=60_000)
+    no_exception(page)
+
+
 def test_two_tabs_starting_the_same_recipe_get_the_same_run(app: App, visit: Callable[..., Visitor]) -> None:
     recipe = recipe_of(seed=21)
     first, second = (start(app, visit, recipe).page for _ in range(2))

@@ -99,11 +99,41 @@ def named(figure: go.Figure, name: str) -> go.Heatmap:
 def test_maps_stand_in_a_row_with_gaps_and_the_first_row_of_pixels_on_top() -> None:
     trace = named(map_grid.draw(a_grid(), dark=False), "Teacher")
     z = numpy.asarray(trace.z)
-    numpy.testing.assert_array_equal(z[:, :2], [[2, 3], [0, 1]])
-    numpy.testing.assert_array_equal(z[:, 3:5], [[6, 7], [4, 5]])
-    assert numpy.isnan(z[:, [2, 5]]).all()
+    numpy.testing.assert_array_equal(z[:, [0, 7, 8, 15]], [[2, 2, 3, 3], [0, 0, 1, 1]])
+    numpy.testing.assert_array_equal(z[:, [17, 24, 25, 32]], [[6, 6, 7, 7], [4, 4, 5, 5]])
+    assert numpy.isnan(z[:, [16, 33]]).all()
     assert len(trace.x) == z.shape[1] + 1
-    assert list(trace.meta["across"]) == ["3", "3", "", "9", "9", ""]
+    assert list(trace.meta["across"]) == ["3"] * 16 + [""] + ["9"] * 16 + [""]
+
+
+@pytest.mark.parametrize("side", [1, 3, 4, 7, 8, 14, 16, 28, 32])
+def test_the_columns_of_maps_are_equally_wide_whatever_their_size_and_a_gap_stays_a_gap(side: int) -> None:
+    x, y, z, names = map_grid.tiled(numpy.ones((3, side, side)), [0, 1, 2])
+    numpy.testing.assert_allclose(numpy.diff(x), x[1], rtol=1e-9)
+    assert (x[-1], y[-1], len(names)) == (3.0, 1.0, z.shape[1])
+    assert numpy.isnan(z).mean() == pytest.approx(map_grid.GAP, abs=0.01)
+
+
+def test_all_maps_stand_on_one_pair_of_axes_without_touching_and_within_them() -> None:
+    figure = map_grid.draw(a_grid(), dark=False)
+    go.Figure(figure.to_dict())  # which plotly checks
+    assert {(trace.xaxis, trace.yaxis) for trace in figure.data} == {(None, None)}
+    places = [(t.x[0], t.x[-1], t.y[0], t.y[-1]) for t in figure.data]
+    (_, wide), (_, tall) = figure.layout.xaxis.range, figure.layout.yaxis.range
+    assert all(0 <= left < right <= wide and 0 <= low < high <= tall for left, right, low, high in places)
+    for number, (left, right, low, high) in enumerate(places):
+        for other in places[number + 1 :]:
+            assert right <= other[0] or other[1] <= left or high <= other[2] or other[3] <= low
+
+
+def test_a_coloured_picture_has_its_first_row_on_top_where_a_grey_one_stands() -> None:
+    grey = map_grid.draw(a_grid(), dark=False).data[0]
+    image = map_grid.draw(dataclasses.replace(a_grid(), picture=numpy.zeros((4, 4, 3))), dark=False).data[0]
+    assert image.type == "image"
+    assert image.dy < 0 < image.dx
+    assert image.x0 - image.dx / 2 == pytest.approx(grey.x[0])
+    assert image.y0 - image.dy / 2 == pytest.approx(grey.y[-1])
+    assert image.y0 + 3.5 * image.dy == pytest.approx(grey.y[0])
 
 
 def test_a_film_has_one_colour_range_for_all_its_frames() -> None:
@@ -207,8 +237,8 @@ def test_a_film_sends_a_trace_once_and_a_heat_map_in_bytes() -> None:
     json.dumps(told, allow_nan=False)
     z = next(trace for trace in told["traces"] if trace.get("name") == "Teacher")["z"]
     levels = numpy.frombuffer(base64.b64decode(z["bytes"]), dtype=numpy.uint8).reshape(z["rows"], z["columns"])
-    assert (levels[:, 2] == 255).all(), "a gap"
-    back = z["low"] + (z["high"] - z["low"]) * levels[1, :2] / film.LEVELS
+    assert (levels[:, 16] == 255).all(), "a gap"
+    back = z["low"] + (z["high"] - z["low"]) * levels[1, [0, 8]] / film.LEVELS
     numpy.testing.assert_allclose(back, [0.0, 1.0], atol=0.01)
 
 

@@ -90,7 +90,7 @@ def test_both_channels_of_a_link_stand_in_its_column_on_one_scale() -> None:
     assert {(trace.zmin, trace.zmax) for trace in maps} == {(-3.0, 3.0)}
     assert [name for name in dict.fromkeys(maps[0].meta["across"]) if name] == ["2", "0", "1"]
     assert [name for name in dict.fromkeys(maps[1].meta["across"]) if name] == ["5", "1", "0"]
-    numpy.testing.assert_allclose(maps[0].z[1][:2], answer.maps["student"][0, 0])
+    numpy.testing.assert_allclose(maps[0].z[1][[0, 8]], answer.maps["student"][0, 0])
 
 
 def test_the_curves_fall_and_their_means_are_said() -> None:

@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import streamlit as st
@@ -14,6 +15,7 @@ from app import state
 from app.charts import concept_counts, concepts
 from app.charts.panels import NAMES
 from app.section import Place, Section
+from app.starting import hand_over
 from app.theme import percent
 from app.views import chosen as choices
 from app.views.moment import csv_button, epoch_choice
@@ -25,9 +27,11 @@ from kdcore.answers.concepts import Concepts
 from kdcore.concept_learning import Learning, learning, shared
 from kdcore.events import Snapshot
 from kdcore.launch import AskError
+from kdcore.recipe import Recipe
 
 MOST = 7
 """Moments of each network's training: each costs a fit."""
+WITH_SHAPES = Path(__file__).resolve().parents[3] / "assets" / "recipes" / "concepts.json"
 Moments = dict[str, list[Snapshot]]
 """part -> snapshots at which it is asked."""
 
@@ -40,6 +44,11 @@ def draw(place: Place) -> None:
             f"data set shapes, whose pictures are drawn here; this run has {recipe.data.key}.",
             icon=":material/info:",
         )
+        if st.button(
+            "A recipe with shapes", key="gap.concepts.shapes", icon=":material/rocket_launch:",
+            help="Opens Begin with a recipe whose concepts can be counted. Nothing starts by itself.",
+        ):  # fmt: skip
+            hand_over(Recipe.from_text(WITH_SHAPES.read_text(encoding="utf-8")))
         return
     wanted = _moments(place)
     chosen = epoch_choice(

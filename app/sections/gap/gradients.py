@@ -8,6 +8,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from app import state
+from app.charts import gradients as chart
 from app.section import Place, Section
 from app.views.gradients import gradients, table
 from app.views.still import still
@@ -20,7 +21,8 @@ def draw(place: Place) -> None:
 
 def _charts(place: Place) -> None:
     phase = place.phase()
-    if not any(phase.gradients.values()):
+    learners = chart.measured(phase)
+    if not learners:
         st.info(
             "No gradient was measured in this phase yet: they are taken now and then while a network trains, and runs "
             "of earlier versions have none.",
@@ -32,7 +34,7 @@ def _charts(place: Place) -> None:
         "A gradient says how hard a loss pulls at a network, not how far it has come: who is nearer to the teacher is "
         "seen under Fidelity."
     )
-    for learner in [one for one, terms in phase.gradients.items() if terms]:
+    for learner in learners:
         st.download_button(
             f"CSV of {learner}", data=partial(table, phase, learner), mime="text/csv",
             file_name=f"kdlab-gradients-{place.run.id}-{learner}.csv", key=f"gap.gradients.csv.{learner}",
@@ -47,7 +49,7 @@ def _whole(figure: go.Figure, about: str, says: str, key: str) -> None:
 
 def measured(history: History) -> bool:
     """Whether any gradient was measured in the run."""
-    return any(phase.gradients for phase in history.phases)
+    return any(chart.measured(phase) for phase in history.phases)
 
 
 SECTION = Section("Gradients", order=75, draw=draw, suits=measured)

@@ -7,7 +7,9 @@ from typing import Any
 import streamlit as st
 
 from app import state
+from app.draft import with_method
 from app.section import Place, Section
+from app.starting import hand_over
 from app.views.chosen import epoch, nearest
 from app.views.inside import picture_choice, points
 from app.views.moment import answered
@@ -17,12 +19,17 @@ from app.views.run_head import recipe_of
 from app.views.scrubber import question, scrubber, thinned
 from app.views.similar import leave_with_pair
 from kdcore.answers.layer_attention import LayerAttention
+from kdcore.recipe import Recipe
 
 KERNELS = {"Linear CKA": "linear", "RBF CKA": "rbf"}
 
 
 def draw(place: Place) -> None:
     leave_with_pair()
+    recipe = recipe_of(place.run)
+    if recipe is not None and not any(part.method.key in METHODS and part.weight != 0 for part in recipe.methods):
+        _without_attention(recipe)
+        return
     settings = _settings(place)
     phase = place.phase()
     moment = nearest(thinned(phase.snapshots), epoch(phase))
@@ -46,6 +53,21 @@ def draw(place: Place) -> None:
         "sees whether attention picked what is alike, or merely what is as deep. The student alone was taught by "
         "nobody: it shows how alike the same layers are anyway, at the end of its training."
     )
+
+
+def _without_attention(recipe: Recipe) -> None:
+    """No method of the run chooses layers: says which do, and opens its recipe with one of them."""
+    names = [state.catalog().folders["methods"][key].title for key in METHODS]
+    st.info(
+        "No method of this run chooses layers by itself, so there is no assignment to show. "
+        f"Methods with attention over layers learn which to match: {' and '.join(names)}.",
+        icon=":material/info:",
+    )
+    if st.button(
+        f"This recipe with {names[0]}", key="look.assignment.with", icon=":material/rocket_launch:",
+        help="Opens Begin with this run's recipe and that method added. Nothing starts by itself.",
+    ):  # fmt: skip
+        hand_over(with_method(recipe, next(iter(METHODS))))
 
 
 def _settings(place: Place) -> dict[str, Any]:
