@@ -11,7 +11,7 @@ if str(ROOT) not in sys.path:
 
 import streamlit as st  # noqa: E402
 
-from app import live, state  # noqa: E402
+from app import live  # noqa: E402
 from app.page import as_streamlit, pages  # noqa: E402
 
 
@@ -25,11 +25,8 @@ def _settle() -> None:
     gc.freeze()
 
 
-if not state.kept("titled"):
-    # Told once: each time that a browser hears of an icon it fetches and draws it anew.
-    st.set_page_config(page_title="KD Lab", page_icon=str(ROOT / "app" / "icon.svg"), layout="wide")
+st.set_page_config(page_title="KD Lab", page_icon=str(ROOT / "app" / "icon.svg"), layout="wide")
 _settle()
 st.html(Path(__file__).parent / "style.css")
 live.warm_up()
 st.navigation([as_streamlit(page) for page in pages()], position="top").run()
-state.keep("titled", True)

@@ -278,7 +278,7 @@ class Run:
         return found if isinstance(found, dict) else {}
 
     def _newest(self) -> list[Path]:
-        """The last snapshot of each phase: to wait for that of every epoch cost a default digits run half a second."""
+        """The last snapshot of each phase. To wait for that of every epoch would take half a second of a digits run."""
         found: dict[int, tuple[int, Path]] = {}
         for path in (self.folder / "snapshots").glob("*.safetensors"):
             if named := re.fullmatch(r"(\d+)-(\d+)", path.stem):

@@ -110,10 +110,13 @@ def twins(revived: Revived) -> Twins:
         )
         if ours != theirs:
             odd = min(name for name in {*ours, *theirs} if ours.get(name) != theirs.get(name))
-            raise ProbeError(
-                f"student and student alone are built differently here ({odd.removeprefix('network.')}: "
-                f"{ours.get(odd, 'nothing')} and {theirs.get(odd, 'nothing')}), so they share no weight space"
+            name = odd.removeprefix("network.")
+            how = (
+                f"{name} has the shape {ours[odd]} in one and {theirs[odd]} in the other"
+                if odd in ours and odd in theirs
+                else f"only the student{'' if odd in ours else ' alone'} has {name}"
             )
+            raise ProbeError(f"student and student alone share no weight space, as they are built differently: {how}")
     return Twins(who, student, baseline)
 
 

@@ -32,8 +32,8 @@ from kdcore.slots import Slots
 from kdcore.sources import ray_address
 from kdcore.wire import Caller, Message
 
-KEPT_MOMENTS = 16
-"""Revived moments kept for the next question: those of one run share its data set."""
+KEPT_MOMENTS = 64
+"""Revived moments kept for the next question, a film's and a few: those of one run share its data set."""
 KEPT_NUMBERS = 16_000_000
 """Weights in them together, beyond two."""
 SAYS = 0.2

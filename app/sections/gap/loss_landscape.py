@@ -47,8 +47,7 @@ def _line(place: Place, loss: str, norm: str) -> None:
         "right of the dashed lines the walk goes on a quarter further. A hill between the two: the teacher led the "
         "student into another valley. Validation inputs have their true labels, training inputs those that were seen "
         "in training, wrong ones too. Diamonds: the networks with their own batch-norm statistics. Dotted: the "
-        "teacher, who is of another build and stands on no such line. The student alone stays as it was at the end of "
-        "its training."
+        "teacher, who stands on no such line. The student alone stays as it was at the end of its training."
     )
 
 
