@@ -257,6 +257,9 @@ def test_an_interrupted_run_with_a_checkpoint_goes_on(stopped: Run, monkeypatch:
     asked: list[str] = []
 
     class Going:
+        def catalog_at_hand(self) -> None:
+            """None is."""
+
         def go_on(self, run: str) -> None:
             asked.append(run)
             if len(asked) == 1:
