@@ -8,8 +8,6 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from kdcore.alignment import one_plane
-
 MOST = 65_536
 """Places that the correlations are taken over; of more, evenly spread ones."""
 LOT = 4096
@@ -56,12 +54,6 @@ def correlated(ours: Channels, theirs: Channels) -> Tensor:
     """Pearson's r of all channels with all, (c, c') in float64. 0 for a channel that is the same everywhere."""
     lots = zip(ours.directions.split(LOT, dim=1), theirs.directions.split(LOT, dim=1), strict=True)
     return torch.stack([(mine @ yours.T).double() for mine, yours in lots]).sum(dim=0).clamp(-1.0, 1.0)
-
-
-def correlations(ours: Tensor, theirs: Tensor) -> Tensor:
-    """The same of maps, (N, c, h, w) and (N, c', h', w') -> (c, c'), over all places of the smaller plane."""
-    mine, yours = one_plane(ours, theirs)
-    return correlated(channels(mine), channels(yours))
 
 
 def _farthest(rows: Tensor) -> Tensor:

@@ -49,13 +49,17 @@ def linear_gram(x: Tensor) -> Tensor:
     return found.double()
 
 
-def rbf_gram(x: Tensor, *, fraction: float = 1.0, width: float | None = None) -> Tensor:
+def rbf_gram(x: Tensor, *, fraction: float = 1.0) -> Tensor:
     """exp(-d²/2σ²) of all pairs of rows, (n, p) -> (n, n) in float64.
 
-    σ² is `width`, or else fraction² times the lower median of the squared distances that are not zero.
+    σ² is fraction² times the lower median of the squared distances that are not zero.
     """
     distances = squared_distances(x)
-    squared = median_distance(distances) * fraction**2 if width is None else width
+    return _gaussian(distances, median_distance(distances) * fraction**2)
+
+
+def _gaussian(distances: Tensor, squared: float) -> Tensor:
+    """exp(-d²/2σ²) of squared distances, of any shape; `squared` is σ²."""
     return torch.exp(-distances / (2.0 * max(squared, 1e-300)))
 
 
@@ -87,9 +91,9 @@ def batch_grams(layers: Sequence[Tensor], *, kernel: str, batches: int) -> list[
 
 def _rbf_grams(distances: Tensor, batches: int) -> list[Tensor]:
     """The batches' Gaussian kernels, all of one width, from the squared distances of all inputs, (n, n)."""
-    squared = max(median_distance(distances), 1e-300)
+    squared = median_distance(distances)
     rows = torch.arange(len(distances), device=distances.device).tensor_split(batches)
-    return [torch.exp(-distances[cut[0] : cut[-1] + 1, cut[0] : cut[-1] + 1] / (2.0 * squared)) for cut in rows]
+    return [_gaussian(distances[cut[0] : cut[-1] + 1, cut[0] : cut[-1] + 1], squared) for cut in rows]
 
 
 def unbiased_hsic(k: Tensor, ell: Tensor) -> float:

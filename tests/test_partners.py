@@ -8,13 +8,18 @@ import numpy
 import pytest
 import torch
 
+from kdcore.alignment import one_plane
 from kdcore.beside import RIDGE, explained, explained_channels, halves
-from kdcore.partners import assigned, correlations
+from kdcore.partners import assigned, channels, correlated
 from kdcore.probe import ProbeError
 
 
 def maps(count: int, channels: int, side: int, seed: int = 0) -> torch.Tensor:
     return torch.randn(count, channels, side, side, generator=torch.Generator().manual_seed(seed))
+
+
+def correlations(ours: torch.Tensor, theirs: torch.Tensor) -> torch.Tensor:
+    return correlated(*map(channels, one_plane(ours, theirs)))
 
 
 def test_correlations_are_those_of_numpy_over_pictures_and_places() -> None:

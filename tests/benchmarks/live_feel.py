@@ -63,13 +63,9 @@ def start(page: Page, app: App, chosen: Recipe) -> Run:
     return Shelf(app.runs).run(parse_qs(urlsplit(page.url).query)["run"][0])
 
 
-def learns(run: Run) -> bool:
-    """Whether the student's phase has begun."""
-    return any(isinstance(event, Step) and event.learner == "student" for event in run.events()[0])
-
-
-def until_learning(run: Run) -> None:
-    while not learns(run):
+def until_learning(run: Run, *who: str) -> None:
+    """Waits until one of these has taken a step."""
+    while not any(isinstance(event, Step) and event.learner in who for event in run.events()[0]):
         time.sleep(0.05)
 
 
@@ -86,7 +82,7 @@ def pace(run: Run) -> float:
 
 def gaps(page: Page, run: Run) -> list[float]:
     """Seconds between the moments at which new points were drawn, as the page itself sees them."""
-    until_learning(run)
+    until_learning(run, "student")
     found, last, moment = [], page.evaluate(POINTS), time.perf_counter()
     while run.said_end() is None:
         now = page.evaluate(POINTS)
@@ -136,8 +132,7 @@ def watched_by(browser: Browser, app: App, chosen: Recipe, tabs: int) -> float:
         others.append(other)
     for other in others:
         other.wait_for_selector("#kdlab-live", timeout=90_000)
-    while not any(isinstance(event, Step) and event.learner != "teacher" for event in run.events()[0]):
-        time.sleep(0.05)
+    until_learning(run, "baseline", "student")
     found = pace(run)
     run.request_stop()
     context.close()
@@ -164,7 +159,7 @@ def main() -> None:
             run = start(page, app, recipe(seed=1, epochs=500))
             spread("a new point on Watch every", gaps(page, run))
             run = start(page, app, recipe(seed=1, epochs=1000))
-            until_learning(run)
+            until_learning(run, "student")
             spread("from a click to another page's heading", visits(page, run))
             run.request_stop()
             page.close()
