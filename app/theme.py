@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import plotly.graph_objects as go
 from plotly.colors import get_colorscale
 
 COLOURS: dict[str, str] = {
@@ -70,21 +69,6 @@ def look(*, dark: bool) -> dict[str, Any]:
             "hoverlabel": {"align": "left"},
         }
     }
-
-
-def template(*, dark: bool) -> go.layout.Template:
-    """The same as plotly has it."""
-    return go.layout.Template(look(dark=dark))
-
-
-def dress(figure: go.Figure, *, dark: bool, title: str = "", height: int | None = None) -> go.Figure:
-    """The figure with the house's template, title and height; given back for chaining."""
-    figure.update_layout(template=template(dark=dark))
-    if title:
-        figure.update_layout(title_text=title)
-    if height:
-        figure.update_layout(height=height)
-    return figure
 
 
 def percent(value: float | None, *, of: int | None = None) -> str:

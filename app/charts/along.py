@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy
 import plotly.graph_objects as go
 
 from app import theme
-from app.charts.panels import heading, named, spans, suffix
+from app.charts.drawn import drawn, trace
+from app.charts.panels import axes, heading, named, on, spans
 from app.charts.pixels import address_of
 from app.charts.plane import class_colours, steps
 from app.charts.scales import faint
@@ -41,89 +43,84 @@ def scales(answers: Sequence[Along]) -> Scales:
 def draw(answer: Along, *, dark: bool, fixed: Scales | None = None) -> go.Figure:
     """The figure, a column for each network."""
     shared = fixed or scales([answer])
-    traces: list[object] = []
-    layout: dict[str, object] = {"template": theme.template(dark=dark)}  # one layout at the end: each update costs much
+    traces: list[dict[str, Any]] = []
+    layout: dict[str, Any] = {}
     colours = class_colours(len(answer.class_names))
     texts = []
     parts = list(answer.probabilities)
-    for number, ((left, right), part) in enumerate(zip(spans(len(parts), space=0.05), parts, strict=True)):
-        upper, lower = suffix(2 * number), suffix(2 * number + 1)
-        layout.update(
+    last = 2 * len(parts)
+    for number, (place, part) in enumerate(zip(spans(len(parts), space=0.05), parts, strict=True)):
+        upper, lower, band = 2 * number, 2 * number + 1, last + 1 + number
+        layout |= axes(
+            upper,
+            _across(place, title="", ticks=False),
             {
-                f"xaxis{upper}": _axis(left, right, f"y{upper}", title="", ticks=False),
-                f"yaxis{upper}": {
-                    "domain": list(UPPER), "range": [0, 1.02 * shared["high"][0]], "anchor": f"x{upper}",
-                    "nticks": 6, "tickformat": ".0%",
-                    "title": {"text": "probability of the class" if number == 0 else ""},
-                },
-                f"xaxis{lower}": _axis(left, right, f"y{lower}", title=answer.line_axis if number == 1 else ""),
-                f"yaxis{lower}": {
-                    "domain": list(LOWER), "range": [0, shared["most"][0] * 1.05], "anchor": f"x{lower}", "nticks": 3,
-                    "title": {"text": "switches" if number == 0 else ""},
-                },
-            }
+                "domain": UPPER, "range": [0, 1.02 * shared["high"][0]], "nticks": 6, "tickformat": ".0%",
+                "title": {"text": "probability of the class" if number == 0 else ""},
+            },
         )  # fmt: skip
-        band = suffix(2 * len(parts) + 1 + number)
-        layout.update(
+        layout |= axes(
+            lower,
+            _across(place, title=answer.line_axis if number == 1 else ""),
             {
-                f"xaxis{band}": {
-                    **_axis(left, right, f"y{band}", title="", ticks=False),
-                    "ticks": "",
-                    "zeroline": False,
-                },
-                f"yaxis{band}": {"domain": list(BAND), "anchor": f"x{band}", "visible": False, "fixedrange": True},
-            }
+                "domain": LOWER, "range": [0, shared["most"][0] * 1.05], "nticks": 3,
+                "title": {"text": "switches" if number == 0 else ""},
+            },
+        )  # fmt: skip
+        layout |= axes(
+            band,
+            {**_across(place, title="", ticks=False), "ticks": "", "zeroline": False},
+            {"domain": BAND, "visible": False, "fixedrange": True},
         )
         traces.append(
-            go.Heatmap(
+            trace(
+                "heatmap",
                 x=answer.at, y=[0], z=answer.probabilities[part].argmax(axis=1)[None], zmin=0,
                 zmax=max(1, len(colours) - 1), colorscale=steps(colours), showscale=False, hoverinfo="skip",
-                name=f"decides, {part}", xaxis=f"x{band}", yaxis=f"y{band}",
+                name=f"decides, {part}", **on(band),
             )
         )  # fmt: skip
-        axes = {"xaxis": f"x{upper}", "yaxis": f"y{upper}"}
         for label in (int(one) for one in shared["classes"]):
             traces.append(
-                go.Scatter(
-                    x=answer.at, y=answer.probabilities[part][:, label], mode="lines", name=answer.class_names[label],
-                    line={"width": 2.2, "color": colours[label]}, legendgroup=f"class {label}",
-                    showlegend=number == 0,
-                    hovertemplate="%{y:.0%} " + answer.class_names[label] + "<extra></extra>", **axes,
+                trace(
+                    "scatter", x=answer.at, y=answer.probabilities[part][:, label], mode="lines",
+                    name=answer.class_names[label], line={"width": 2.2, "color": colours[label]},
+                    legendgroup=f"class {label}", showlegend=number == 0,
+                    hovertemplate="%{y:.0%} " + answer.class_names[label] + "<extra></extra>", **on(upper),
                 )
             )  # fmt: skip
         counts = answer.switches[part]
         width = 1.0 / len(counts)
         traces.append(
-            go.Bar(
-                x=(numpy.arange(len(counts)) + 0.5) * width, y=counts, width=width, marker_color=theme.COLOURS[part],
-                marker_line_width=0, name=f"switches, {part}", showlegend=False, xaxis=f"x{lower}", yaxis=f"y{lower}",
-                hovertemplate="%{y} switches of neurons<extra></extra>",
+            trace(
+                "bar", x=(numpy.arange(len(counts)) + 0.5) * width, y=counts, width=width, name=f"switches, {part}",
+                marker={"color": theme.COLOURS[part], "line": {"width": 0}}, showlegend=False,
+                hovertemplate="%{y} switches of neurons<extra></extra>", **on(lower),
             )
         )  # fmt: skip
-        texts.append(heading(f"{named(part)}: {_counted(answer, part)}", left))
+        texts.append(heading(f"{named(part)}: {_counted(answer, part)}", place[0]))
     texts.append(
         {
             "text": "decides", "x": 0.0, "xshift": -6, "y": sum(BAND) / 2, "xref": "paper", "yref": "paper",
             "xanchor": "right", "yanchor": "middle", "showarrow": False, "font": {"size": 12},
         }
     )  # fmt: skip
-    last = 2 * len(parts)
-    layout.update(_over_epochs(shared, suffix(last)))
+    layout |= _over_epochs(shared, last)
     for part in answer.regions:
         if part in shared:
             traces.append(
-                go.Scatter(
-                    x=shared["epochs"], y=shared[part], mode="lines+markers" if len(shared[part]) == 1 else "lines",
+                trace(
+                    "scatter", x=shared["epochs"], y=shared[part],
+                    mode="lines+markers" if len(shared[part]) == 1 else "lines",
                     line={"width": 2, "color": theme.COLOURS[part], "dash": theme.DASHES[part]}, showlegend=False,
-                    name=f"regions, {part}", hovertemplate="epoch %{x:g}: %{y:,} regions<extra></extra>",
-                    xaxis=f"x{suffix(last)}", yaxis=f"y{suffix(last)}",
+                    name=f"regions, {part}", hovertemplate="epoch %{x:g}: %{y:,} regions<extra></extra>", **on(last),
                 )
             )  # fmt: skip
             traces.append(
-                go.Scatter(
-                    x=[answer.epoch], y=[answer.regions[part]], mode="markers", showlegend=False, hoverinfo="skip",
-                    marker={"size": 9, "color": theme.COLOURS[part]}, name=f"now, {part}",
-                    xaxis=f"x{suffix(last)}", yaxis=f"y{suffix(last)}",
+                trace(
+                    "scatter", x=[answer.epoch], y=[answer.regions[part]], mode="markers", showlegend=False,
+                    hoverinfo="skip", marker={"size": 9, "color": theme.COLOURS[part]}, name=f"now, {part}",
+                    **on(last),
                 )
             )  # fmt: skip
     if not answer.regions:
@@ -138,7 +135,7 @@ def draw(answer: Along, *, dark: bool, fixed: Scales | None = None) -> go.Figure
         "margin": {"l": 62, "r": 12, "t": 30, "b": 74},
         "legend": {"orientation": "h", "y": -0.13, "x": 0, "yanchor": "top"},
     }  # fmt: skip
-    return go.Figure(traces, layout)
+    return drawn(traces, layout, dark=dark)
 
 
 def rows(answer: Along) -> Iterator[tuple[object, ...]]:
@@ -167,29 +164,24 @@ def _counted(answer: Along, part: str) -> str:
     return f"{'' if answer.exact[part] else 'at least '}{answer.regions[part]:,} linear regions"
 
 
-def _axis(left: float, right: float, anchor: str, *, title: str, ticks: bool = True) -> dict[str, object]:
+def _across(place: tuple[float, float], *, title: str, ticks: bool = True) -> dict[str, Any]:
     return {
-        "domain": [left, right], "range": [0, 1], "anchor": anchor, "showticklabels": ticks, "showgrid": False,
+        "domain": place, "range": [0, 1], "showticklabels": ticks, "showgrid": False,
         "title": {"text": title, "standoff": 4},
     }  # fmt: skip
 
 
-def _over_epochs(shared: Scales, ending: str) -> dict[str, object]:
+def _over_epochs(shared: Scales, number: int) -> dict[str, Any]:
     first, last = shared["epochs"][0], shared["epochs"][-1]
     high = max((max(values) for part, values in shared.items() if part in theme.COLOURS), default=1.0)
-    return {
-        f"xaxis{ending}": {
-            "domain": [0, 1], "anchor": f"y{ending}", "title": {"text": "epoch of the student", "standoff": 4},
-            "range": [first, last if last > first else first + 1],
-        },
-        f"yaxis{ending}": {
-            "domain": list(BELOW), "anchor": f"x{ending}", "title": {"text": "regions"}, "range": [0, 1.1 * high],
-            "nticks": 4,
-        },
+    across = {
+        "domain": [0, 1], "title": {"text": "epoch of the student", "standoff": 4},
+        "range": [first, last if last > first else first + 1],
     }  # fmt: skip
+    return axes(number, across, {"domain": BELOW, "title": {"text": "regions"}, "range": [0, 1.1 * high], "nticks": 4})
 
 
-def _ends(answer: Along, count: int) -> list[dict[str, object]]:
+def _ends(answer: Along, count: int) -> list[dict[str, Any]]:
     """The two pictures below each column, at their ends of the line."""
     found = []
     for left, right in spans(count, space=0.05) if len(answer.pictures) else []:

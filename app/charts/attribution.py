@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy
 import plotly.graph_objects as go
+from plotly.colors import get_colorscale
 
 from app import theme
+from app.charts.drawn import drawn, trace
+from app.charts.panels import FAMILY, NAMES, axes, on
 from app.charts.scales import diverging, faint
 from kdcore.answers.attribution import Attribution
 
 ANSWER = Attribution
 
-NAMES = {"teacher": "Teacher", "student": "Student", "baseline": "Student alone"}
+GREYS = get_colorscale("Greys_r")
 GAP, HEAD, TOP = 0.08, 0.30, 0.20
 """Space between two maps, above a row and above all, in widths of a map."""
 
@@ -23,84 +27,48 @@ def draw(answer: Attribution, *, dark: bool, height: int = 448) -> go.Figure:
     parts = [part for part in NAMES if part in answer.pictures]
     wide = (1 + GAP) * (1 + len(answer.methods)) - GAP
     tall = TOP + len(parts) * (1 + HEAD)
-    figure = go.Figure()
-    texts: list[dict[str, object]] = []
-    number = 0
+    traces: list[dict[str, Any]] = []
+    layout: dict[str, Any] = {}
+    texts: list[dict[str, Any]] = []
 
     def cell(row: int, column: int) -> dict[str, str]:
         """Hidden axes for a cell, on which maps stay square."""
-        nonlocal number
-        number += 1
-        suffix = "" if number == 1 else str(number)
+        number = len(layout) // 2
         left, top = column * (1 + GAP), TOP + row * (1 + HEAD) + HEAD
         hidden = {"visible": False, "fixedrange": True, "constrain": "domain"}
         across, up = [left / wide, (left + 1) / wide], [max(0.0, 1 - (top + 1) / tall), 1 - top / tall]
-        figure.update_layout(
-            {
-                f"xaxis{suffix}": {**hidden, "domain": across, "anchor": f"y{suffix}"},
-                f"yaxis{suffix}": {
-                    **hidden,
-                    "domain": up,
-                    "anchor": f"x{suffix}",
-                    "autorange": "reversed",
-                    "scaleanchor": f"x{suffix}",
-                },
-            }
-        )
-        return {"xaxis": f"x{suffix}", "yaxis": f"y{suffix}"}
+        here = on(number)
+        square = {"autorange": "reversed", "scaleanchor": here["xaxis"]}
+        layout.update(axes(number, {**hidden, "domain": across}, {**hidden, "domain": up, **square}))
+        return here
 
-    def text(words: str, *, row: float, column: int, size: int = 12, colour: str | None = None) -> None:
-        y = 1 - (TOP + row * (1 + HEAD) + HEAD) / tall
-        texts.append(
-            {
-                "text": words,
-                "x": (column * (1 + GAP) + 0.5) / wide,
-                "y": y,
-                "xref": "paper",
-                "yref": "paper",
-                "showarrow": False,
-                "xanchor": "center",
-                "yanchor": "bottom",
-                "align": "center",
-                "font": {"size": size} | ({"color": colour} if colour else {}),
-            }
-        )
+    def text(words: str, *, y: float, column: int, anchor: str = "bottom", size: int = 12, colour: str = "") -> None:
+        texts.append({
+            "text": words, "x": (column * (1 + GAP) + 0.5) / wide, "y": y, "xref": "paper", "yref": "paper",
+            "showarrow": False, "xanchor": "center", "yanchor": anchor, "align": "center",
+            "font": {"size": size} | ({"color": colour} if colour else {}),
+        })  # fmt: skip
 
     for column, head in enumerate(["what it sees", *answer.methods]):
         first, comma, second = head.partition(", ")
-        texts.append(
-            {
-                "text": f"<b>{first}</b>{f'<br>{second}' if comma else ''}",
-                "x": (column * (1 + GAP) + 0.5) / wide,
-                "y": 1,
-                "xref": "paper",
-                "yref": "paper",
-                "showarrow": False,
-                "xanchor": "center",
-                "yanchor": "top",
-                "font": {"size": 12},
-            }
-        )
+        text(f"<b>{first}</b>{f'<br>{second}' if comma else ''}", y=1, column=column, anchor="top")
     for row, part in enumerate(parts):
-        figure.add_trace(_picture(answer.pictures[part], NAMES[part], cell(row, 0)))
+        y = 1 - (TOP + row * (1 + HEAD) + HEAD) / tall
+        traces.append(_picture(answer.pictures[part], NAMES[part], cell(row, 0)))
         said = f"<b>{NAMES[part]}</b><br><span style='font-size:11px'>says {answer.said[part]}</span>"
-        text(said, row=row, column=0, colour=theme.COLOURS[part])
+        text(said, y=y, column=0, colour=theme.COLOURS[part])
         for column, method in enumerate(answer.methods, start=1):
             name = f"{part}/{method}"
             if name not in answer.maps:
-                text("none", row=row, column=column, size=11, colour=faint(dark=dark, strong=True))
+                text("none", y=y, column=column, size=11, colour=faint(dark=dark, strong=True))
                 continue
-            figure.add_trace(_map(answer.maps[name], name, cell(row, column), dark=dark, bar=column == 1 and row == 0))
-            text(_under(answer, part, name), row=row, column=column, size=11)
-    theme.dress(figure, dark=dark)
-    figure.update_layout(
-        annotations=texts,
-        font={"family": "Source Sans, Source Sans Pro, sans-serif"},
-        height=height,
-        margin={"l": 2, "r": 76, "t": 2, "b": 2},
-        showlegend=False,
-    )
-    return figure
+            traces.append(_map(answer.maps[name], name, cell(row, column), dark=dark, bar=column == 1 and row == 0))
+            text(_under(answer, part, name), y=y, column=column, size=11)
+    layout |= {
+        "annotations": texts, "font": {"family": FAMILY}, "height": height, "showlegend": False,
+        "margin": {"l": 2, "r": 76, "t": 2, "b": 2},
+    }  # fmt: skip
+    return drawn(traces, layout, dark=dark)
 
 
 def rows(answer: Attribution) -> Iterator[tuple[object, ...]]:
@@ -122,42 +90,22 @@ def _under(answer: Attribution, part: str, name: str) -> str:
     return f"<b>agrees {100 * answer.agreement[name][0]:.0f} %</b><br>{note}"
 
 
-def _picture(picture: numpy.ndarray, name: str, axes: dict[str, str]) -> go.Heatmap | go.Image:
+def _picture(picture: numpy.ndarray, name: str, here: dict[str, str]) -> dict[str, Any]:
+    shared = {"name": name, "hoverinfo": "skip", **here}
     if picture.shape[2] == 3:
-        return go.Image(z=(picture * 255).round().astype(numpy.uint8), name=name, hoverinfo="skip", **axes)
-    return go.Heatmap(
-        z=picture[..., 0],
-        zmin=0.0,
-        zmax=1.0,
-        colorscale="Greys_r",
-        showscale=False,
-        name=name,
-        hoverinfo="skip",
-        **axes,
-    )
+        return trace("image", z=(picture * 255).round().astype(numpy.uint8), **shared)
+    return trace("heatmap", z=picture[..., 0], zmin=0.0, zmax=1.0, colorscale=GREYS, showscale=False, **shared)
 
 
-def _map(values: numpy.ndarray, name: str, axes: dict[str, str], *, dark: bool, bar: bool) -> go.Heatmap:
+def _map(values: numpy.ndarray, name: str, here: dict[str, str], *, dark: bool, bar: bool) -> dict[str, Any]:
     strongest = max(float(numpy.abs(values).max()), 1e-12)
-    return go.Heatmap(
-        z=values / strongest,
-        customdata=values,
-        zmin=-1.0,
-        zmax=1.0,
-        name=name,
+    return trace(
+        "heatmap", z=values / strongest, customdata=values, zmin=-1.0, zmax=1.0, name=name, showscale=bar,
         colorscale=diverging(dark=dark),
-        showscale=bar,
         colorbar={
-            "tickvals": [-1, 0, 1],
-            "ticktext": ["against", "0", "for"],
-            "thickness": 8,
-            "len": 0.6,
-            "x": 1.005,
-            "xanchor": "left",
-            "outlinewidth": 0,
-            "tickfont": {"size": 11},
+            "tickvals": [-1, 0, 1], "ticktext": ["against", "0", "for"], "thickness": 8, "len": 0.6, "x": 1.005,
+            "xanchor": "left", "outlinewidth": 0, "tickfont": {"size": 11},
             "title": {"text": "speaks", "font": {"size": 11}},
         },
-        hovertemplate="%{customdata:+.3f} logits<extra></extra>",
-        **axes,
-    )
+        hovertemplate="%{customdata:+.3f} logits<extra></extra>", **here,
+    )  # fmt: skip

@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 
 from app import theme
 from app.charts.drawn import drawn, trace
-from app.charts.panels import NAMES, heading, named, spans, suffix
+from app.charts.panels import NAMES, axes, heading, named, on, spans
 from app.charts.scales import faint, round_out
 from kdcore.answers.calibration import COLDEST, HOTTEST, Calibration
 
@@ -32,8 +32,8 @@ def draw(answer: Calibration, *, dark: bool, fixed: dict[str, list[float]] | Non
     texts: list[dict[str, Any]] = []
     layout: dict[str, Any] = {}
     count = len(answer.bins)
-    for number, (part, (left, right)) in enumerate(zip(answer.bins, spans(count, space=0.06), strict=True)):
-        above, below = suffix(number), str(number + 1 + count)
+    for number, (part, place) in enumerate(zip(answer.bins, spans(count, space=0.06), strict=True)):
+        below = number + count
         bins, scaled = answer.bins[part], answer.scaled[part]
         middles = (numpy.arange(len(bins)) + 0.5) / len(bins)
         strong = faint(dark=dark, strong=True)
@@ -41,14 +41,14 @@ def draw(answer: Calibration, *, dark: bool, fixed: dict[str, list[float]] | Non
         traces.append(
             trace(
                 "bar", x=middles[full], y=bins[full, 0], width=0.92 / len(bins), name="as it is", opacity=0.85,
-                marker={"color": theme.COLOURS[part]}, customdata=bins[full, 1:], xaxis=f"x{above}", yaxis=f"y{above}",
+                marker={"color": theme.COLOURS[part]}, customdata=bins[full, 1:], **on(number),
                 hovertemplate="%{customdata[0]:.1%} sure, %{y:.1%} right (%{customdata[1]:,} inputs)<extra></extra>",
             )
         )  # fmt: skip
         traces.append(
             trace(
                 "scatter", x=[0, 1], y=[0, 1], mode="lines", line={"dash": "dash", "color": strong, "width": 1.5},
-                hoverinfo="skip", name="as sure as right", xaxis=f"x{above}", yaxis=f"y{above}",
+                hoverinfo="skip", name="as sure as right", **on(number),
             )
         )  # fmt: skip
         there = scaled[:, 2] > 0
@@ -60,7 +60,7 @@ def draw(answer: Calibration, *, dark: bool, fixed: dict[str, list[float]] | Non
                     "size": 5 + 11 * numpy.sqrt(scaled[there, 2] / max(1.0, float(scaled[:, 2].sum()))),
                     "color": "rgba(0,0,0,0)", "line": {"width": 1.5, "color": theme.INK["dark" if dark else "light"]},
                 },
-                customdata=scaled[there, 2], cliponaxis=False, xaxis=f"x{above}", yaxis=f"y{above}",
+                customdata=scaled[there, 2], cliponaxis=False, **on(number),
                 hovertemplate="after its temperature: %{x:.1%} sure, %{y:.1%} right (%{customdata:,} inputs)"
                 "<extra></extra>",
             )
@@ -68,32 +68,33 @@ def draw(answer: Calibration, *, dark: bool, fixed: dict[str, list[float]] | Non
         traces.append(
             trace(
                 "bar", x=middles, y=_shares(bins), width=0.92 / len(bins), name="inputs",
-                marker={"color": strong}, xaxis=f"x{below}", yaxis=f"y{below}",
+                marker={"color": strong}, **on(below),
                 hovertemplate="%{y:.1%} of the inputs<extra></extra>",
             )
         )  # fmt: skip
-        across = {"domain": [left, right], "range": [0, 1], "tickformat": ".0%", "dtick": 0.25}
-        layout |= {
-            f"xaxis{above}": {**across, "anchor": f"y{above}", "showticklabels": False},
-            f"yaxis{above}": {
-                "domain": [0.32, 1.0], "range": [0, 1.03], "tickformat": ".0%", "anchor": f"x{above}",
+        across = {"domain": place, "range": [0, 1], "tickformat": ".0%", "dtick": 0.25}
+        layout |= axes(
+            number,
+            {**across, "showticklabels": False},
+            {
+                "domain": [0.32, 1.0], "range": [0, 1.03], "tickformat": ".0%",
                 "title": {"text": "share that is right" if number == 0 else ""},
             },
-            f"xaxis{below}": {
-                **across, "anchor": f"y{below}", "title": {"text": "confidence (greatest probability)", "standoff": 4},
-            },
-            f"yaxis{below}": {
+        )  # fmt: skip
+        layout |= axes(
+            below,
+            {**across, "title": {"text": "confidence (greatest probability)", "standoff": 4}},
+            {
                 "domain": [0.0, 0.24], "range": most, "tickvals": [most[1] / 2, most[1]], "tickformat": ".3~%",
-                "anchor": f"x{below}",
                 "title": {"text": "of inputs" if number == 0 else ""},
             },
-        }  # fmt: skip
+        )  # fmt: skip
         was, now = answer.ece[part]
         texts.append(
             heading(
                 f"{named(part)} · ECE {100 * was:.1f} % ({len(bins)} bins)"
                 f"<br>after {_temperature(answer.temperature[part])}: {100 * now:.1f} % (line)",
-                left,
+                place[0],
             )
         )
     layout |= {

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import plotly.graph_objects as go
 
 from app import theme
-from app.charts.panels import heading, spans, suffix
+from app.charts.drawn import drawn, trace
+from app.charts.panels import axes, heading, on, spans
 from kdcore.capacity import ALONE, ARMS, ASSISTED, DISTILLED, Capacity, Cell
 
 LINES = {"teacher": "teacher", DISTILLED: "student", ASSISTED: "assistant", ALONE: "baseline"}
@@ -26,53 +28,44 @@ def draw(grid: Capacity, *, dark: bool) -> go.Figure:
     students = [width for width in grid.students if any(grid.panel(width, heat) for heat in grid.temperatures)]
     heats = [heat for heat in grid.temperatures if any(grid.panel(width, heat) for width in students)]
     columns, rows = spans(len(students), space=0.09), spans(len(heats), space=0.27)[::-1]
-    figure = go.Figure()
-    layout: dict[str, object] = {}
+    traces: list[dict[str, Any]] = []
+    layout: dict[str, Any] = {}
     titles = []
     for across, width in enumerate(students):
         seen = [cell for heat in heats for cell in grid.panel(width, heat)]
         for down, heat in enumerate(heats):
             cells, number = grid.panel(width, heat), across + down * len(students)
-            for arm in LINES:
-                if cells:
-                    figure.add_trace(_line(cells, arm, number))
-            layout[f"xaxis{suffix(number)}"] = {
-                "domain": columns[across], "anchor": f"y{suffix(number)}", **_places(cells or seen),
-                "title": {"text": _WIDTHS if down == len(heats) - 1 else ""},
-            }  # fmt: skip
-            layout[f"yaxis{suffix(number)}"] = {
-                "domain": rows[down], "anchor": f"x{suffix(number)}", "tickformat": ".0%", "range": _range(seen),
-                "title": {"text": "test accuracy" if across == 0 else ""},
-            }  # fmt: skip
+            traces += [_line(cells, arm, number) for arm in LINES if cells]
+            layout |= axes(
+                number,
+                {
+                    "domain": columns[across], **_places(cells or seen),
+                    "title": {"text": _WIDTHS if down == len(heats) - 1 else ""},
+                },
+                {
+                    "domain": rows[down], "tickformat": ".0%", "range": _range(seen),
+                    "title": {"text": "test accuracy" if across == 0 else ""},
+                },
+            )  # fmt: skip
             titles.append(heading(_title(width, heat, cells), columns[across][0], y=rows[down][1] + 0.005))
-    theme.dress(figure, dark=dark, height=110 + 185 * len(heats))
-    figure.update_layout(
-        **layout,
-        annotations=titles,
-        margin={"l": 60, "r": 16, "t": 64, "b": 72},
-        showlegend=True,
-        legend={"orientation": "h", "yref": "container", "y": 1.0, "yanchor": "top", "x": 0},
-    )
-    return figure
+    layout |= {
+        "height": 110 + 185 * len(heats), "annotations": titles, "margin": {"l": 60, "r": 16, "t": 64, "b": 72},
+        "legend": {"orientation": "h", "yref": "container", "y": 1.0, "yanchor": "top", "x": 0}, "showlegend": True,
+    }  # fmt: skip
+    return drawn(traces, layout, dark=dark)
 
 
 _WIDTHS = "teacher's width (neurons in a hidden layer), and how sure it is of its answers"
 
 
-def _line(cells: list[Cell], arm: str, number: int) -> go.Scatter:
+def _line(cells: list[Cell], arm: str, number: int) -> dict[str, Any]:
     """One way's line in a panel; its bars are the interval of the difference to the student alone, seed by seed."""
     part = LINES[arm]
     paired = arm in (DISTILLED, ASSISTED)
     halves = [cell.over(arm, ALONE)[1] if paired else 0.0 for cell in cells]
-    return go.Scatter(
-        x=[cell.teacher * ASIDE[arm] for cell in cells],
-        y=[cell.mean(arm)[0] for cell in cells],
-        xaxis=f"x{suffix(number)}",
-        yaxis=f"y{suffix(number)}",
-        mode="lines+markers" if paired else "lines",
-        name=NAMES[arm],
-        legendgroup=arm,
-        showlegend=number == 0,
+    return trace(
+        "scatter", x=[cell.teacher * ASIDE[arm] for cell in cells], y=[cell.mean(arm)[0] for cell in cells],
+        mode="lines+markers" if paired else "lines", name=NAMES[arm], legendgroup=arm, showlegend=number == 0,
         line={"color": theme.COLOURS[part], "dash": theme.DASHES[part], "width": 2.2 if paired else 1.4},
         marker={"size": 7, "symbol": "circle" if arm == DISTILLED else "diamond"},
         opacity=1.0 if arm != "teacher" else 0.8,
@@ -81,7 +74,7 @@ def _line(cells: list[Cell], arm: str, number: int) -> go.Scatter:
             "width": 3, "visible": paired,
         },
         customdata=[[_told(cell, arm)] for cell in cells],
-        hovertemplate="<b>%{fullData.name}</b><br>%{customdata[0]}<extra></extra>",
+        hovertemplate="<b>%{fullData.name}</b><br>%{customdata[0]}<extra></extra>", **on(number),
     )  # fmt: skip
 
 
@@ -98,7 +91,7 @@ def _told(cell: Cell, arm: str) -> str:
     return f"{words}<br>{over} points over the student alone<br>teacher of width {cell.teacher}"
 
 
-def _places(cells: list[Cell]) -> dict[str, object]:
+def _places(cells: list[Cell]) -> dict[str, Any]:
     """A logarithmic axis with the teachers' widths, each with how sure it is, and room at both ends."""
     widths = {cell.teacher: cell.sureness() for cell in cells}
     low, high = math.log10(min(widths)), math.log10(max(widths))

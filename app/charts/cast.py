@@ -7,9 +7,10 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from app.charts.drawn import drawn, trace
 from app.charts.panels import FAMILY
 from app.charts.scales import faint
-from app.theme import colour, count, dress
+from app.theme import colour, count
 
 ROWS = 12
 """Phases that are drawn; of more it is said how many follow."""
@@ -59,44 +60,50 @@ def draw(roles: dict[str, dict[str, Any]], phases: list[dict[str, Any]], *, dark
     others = dict.fromkeys(name for step in steps for name in step.learns if name not in roles)
     columns = {name: place for place, name in enumerate([*roles, *others])}
     colours = _colours(roles, list(others))
-    figure = go.Figure()
     heads = {name: _head(name, roles, colours, narrow=len(columns) > WIDE) for name in columns}
     edge = max(0.5, EDGE * len(columns))
     head = LINE * max(map(len, heads.values())) + 14
-    for name, place in columns.items():
-        figure.add_annotation(
-            x=place, y=0.08, yanchor="bottom", showarrow=False, font={"size": 12}, text="<br>".join(heads[name]),
-            hovertext=_title(name, roles),
-        )  # fmt: skip
+    traces, rules = [], []
+    texts = [
+        {
+            "x": place, "y": 0.08, "yanchor": "bottom", "showarrow": False, "font": {"size": 12},
+            "text": "<br>".join(heads[name]), "hovertext": _title(name, roles),
+        }
+        for name, place in columns.items()
+    ]  # fmt: skip
     for row, step in enumerate(steps[:ROWS]):
-        figure.add_annotation(
-            x=0.02 - edge, y=-row - 0.02, xanchor="left", yanchor="top", showarrow=False, font={"size": 12},
-            text=f"<b>{row + 1}</b>  {_safe(step.title)}",
-        )  # fmt: skip
-        figure.add_shape(
-            type="line", x0=-edge, x1=len(columns) - 1 + edge, y0=-row, y1=-row,
-            line={"color": faint(dark=dark), "width": 1},
-        )  # fmt: skip
-        _networks(figure, step, row, columns, colours, roles, dark=dark)
+        texts.append({**_corner(row, edge, f"<b>{row + 1}</b>  {_safe(step.title)}"), "font": {"size": 12}})
+        rules.append({
+            "type": "line", "x0": -edge, "x1": len(columns) - 1 + edge, "y0": -row, "y1": -row,
+            "line": {"color": faint(dark=dark), "width": 1},
+        })  # fmt: skip
+        traces += _networks(step, row, columns, colours, roles, dark=dark)
         said: set[tuple[str, str]] = set()
         for (teacher, learner), methods in step.teaches.items():
             new = (learner, str(methods)) not in said  # what several teachers say alike is written once
             said.add((learner, str(methods)))
-            _arrow(figure, step, row, columns, colours, teacher, learner, methods, written=new)
+            arrows, words = _arrow(step, row, columns, colours, teacher, learner, methods, written=new)
+            traces += arrows
+            texts += words
     more = len(steps) - ROWS
     if more > 0:
-        figure.add_annotation(
-            x=0.02 - edge, y=-ROWS - 0.02, xanchor="left", yanchor="top", showarrow=False,
-            text=f"… and {more} more phase{'s' if more > 1 else ''}",
-        )  # fmt: skip
+        texts.append(_corner(ROWS, edge, f"… and {more} more phase{'s' if more > 1 else ''}"))
     shown = min(len(steps), ROWS) + (0.3 if more > 0 else 0.0)
-    dress(figure, dark=dark, height=round(head + ROW * shown))
-    figure.update_layout(
-        margin={"l": 4, "r": 4, "t": 4, "b": 4}, showlegend=False, hovermode="closest", font_family=FAMILY
-    )
-    figure.update_xaxes(visible=False, range=[-edge, len(columns) - 1 + edge], fixedrange=True)
-    figure.update_yaxes(visible=False, range=[-shown, head / ROW], fixedrange=True)
-    return figure
+    hidden = {"visible": False, "fixedrange": True}
+    layout = {
+        "height": round(head + ROW * shown), "margin": {"l": 4, "r": 4, "t": 4, "b": 4}, "showlegend": False,
+        "hovermode": "closest", "font": {"family": FAMILY}, "annotations": texts,
+        "shapes": rules, "xaxis": {**hidden, "range": [-edge, len(columns) - 1 + edge]},
+        "yaxis": {**hidden, "range": [-shown, head / ROW]},
+    }  # fmt: skip
+    return drawn(traces, layout, dark=dark)
+
+
+def _corner(row: int, edge: float, text: str) -> dict[str, Any]:
+    """Words in a row's upper left corner."""
+    return {
+        "x": 0.02 - edge, "y": -row - 0.02, "xanchor": "left", "yanchor": "top", "showarrow": False, "text": text,
+    }  # fmt: skip
 
 
 def said(steps: list[Step]) -> str:
@@ -182,9 +189,10 @@ def _title(name: str, roles: dict[str, dict[str, Any]]) -> str:
 
 
 def _networks(
-    figure: go.Figure, step: Step, row: int, columns: dict[str, int], colours: dict[str, str],
-    roles: dict[str, dict[str, Any]], *, dark: bool,
-) -> None:  # fmt: skip
+    step: Step, row: int, columns: dict[str, int], colours: dict[str, str], roles: dict[str, dict[str, Any]], *,
+    dark: bool,
+) -> list[dict[str, Any]]:  # fmt: skip
+    traces = []
     taught = {learner for _, learner in step.teaches}
     teachers = {teacher for teacher, _ in step.teaches}
     for name, place in columns.items():
@@ -200,24 +208,26 @@ def _networks(
         else:
             what, symbol, size = "", "circle", 6
         tint = colours[name] if what else faint(dark=dark)
-        figure.add_trace(go.Scatter(
-            x=[place], y=[-row - NODE], mode="markers+text" if what else "markers", text=[what],
+        traces.append(trace(
+            "scatter", x=[place], y=[-row - NODE], mode="markers+text" if what else "markers", text=[what],
             textposition="bottom center", textfont={"size": 11}, hoverinfo="text", cliponaxis=False,
             hovertext=f"{name}: {what or 'takes no part in this phase'}",
             marker={"symbol": symbol, "size": size, "color": tint, "line": {"width": 3 if "open" in symbol else 0}},
         ))  # fmt: skip
+    return traces
 
 
 def _arrow(
-    figure: go.Figure, step: Step, row: int, columns: dict[str, int], colours: dict[str, str], teacher: str,
-    learner: str, methods: list[str], *, written: bool,
-) -> None:  # fmt: skip
-    """From left to right above the networks, from right to left below them, and around one that teaches itself.
+    step: Step, row: int, columns: dict[str, int], colours: dict[str, str], teacher: str, learner: str,
+    methods: list[str], *, written: bool,
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:  # fmt: skip
+    """From left to right above the networks, from right to left below them, and around one that teaches itself: traces
+    and words.
 
     `written`: with what is taught beside it, where few arrows cross.
     """
     if teacher not in columns or learner not in columns:
-        return
+        return [], []
     start, end, level = columns[teacher], columns[learner], -row - NODE
     reach = 0.6 / max(6, len(columns)) + 0.02  # so that an arrow ends beside its circle, not in it
     what = " + ".join(methods) or "the scheme's own losses"
@@ -235,19 +245,21 @@ def _arrow(
         x = [first + (last - first) * place for place in places]
         y = [level + side * 0.03 + 4 * lift * place * (1 - place) * 0.9 for place in places]
         named = ((first + last) / 2, level + side * 0.05 + 0.9 * lift, "center")
-    figure.add_trace(go.Scatter(
-        x=x, y=y, mode="lines+markers", hoverinfo="text", hovertext=f"{teacher} → {learner}: {what}", cliponaxis=False,
+    arrow = trace(
+        "scatter", x=x, y=y, mode="lines+markers", hoverinfo="text", hovertext=f"{teacher} → {learner}: {what}",
+        cliponaxis=False,
         line={"color": colours[teacher], "width": 2, "shape": "spline" if teacher == learner else "linear"},
         marker={"symbol": "arrow", "size": [0] * (len(x) - 1) + [13], "angleref": "previous",
                 "opacity": 1, "line": {"width": 0}, "color": colours[teacher]},
-    ))  # fmt: skip
+    )  # fmt: skip
     alike = len({str(one) for one in step.teaches.values()}) == 1
-    if teacher == learner or (written and (alike or len(step.teaches) <= 2)):
-        figure.add_annotation(
-            x=named[0], y=named[1], text=_safe(what if len(what) < 48 else what[:45] + "…"), showarrow=False,
-            xanchor=named[2], yanchor="middle" if teacher == learner else "bottom" if end > start else "top",
-            font={"size": 11},
-        )  # fmt: skip
+    if teacher != learner and not (written and (alike or len(step.teaches) <= 2)):
+        return [arrow], []
+    return [arrow], [{
+        "x": named[0], "y": named[1], "text": _safe(what if len(what) < 48 else what[:45] + "…"), "showarrow": False,
+        "xanchor": named[2], "yanchor": "middle" if teacher == learner else "bottom" if end > start else "top",
+        "font": {"size": 11},
+    }]  # fmt: skip
 
 
 def _safe(text: str) -> str:

@@ -9,7 +9,8 @@ import numpy
 import plotly.graph_objects as go
 
 from app import theme
-from app.charts.panels import NAMES, beside, class_ticks, heading, on_end, row_frames, spans, suffix
+from app.charts.drawn import drawn, trace
+from app.charts.panels import NAMES, axes, beside, class_ticks, heading, on, on_end, row_frames, spans
 from app.charts.scales import diverging
 from kdcore.answers.class_gain import ClassGain
 
@@ -38,57 +39,47 @@ def differences(answer: ClassGain) -> dict[str, numpy.ndarray]:
 def draw(answer: ClassGain, *, dark: bool, fixed: dict[str, list[float]] | None = None) -> go.Figure:
     """The figure: all panels share their rows, the true classes."""
     low, high = (fixed or scales([answer]))["difference"]
-    figure = go.Figure()
     found, names = differences(answer), answer.class_names
     places = spans(1 + len(found), space=0.07)
     ticks, upright = class_ticks(names), on_end(names)
-    _accuracies(figure, answer)
+    traces = _accuracies(answer)
     texts = [heading("Accuracy of each class", 0.0)]
-    layout = {
-        "xaxis": {
-            "domain": places[0],
-            "range": [-0.03, 1.03],
-            "tickformat": ".0%",
-            "title": {"text": "share named rightly", "standoff": 4},
-        },
-        "yaxis": {"type": "category", "autorange": "reversed", "title": "true class", **ticks},
-    }
+    rightly = {"text": "share named rightly", "standoff": 4}
+    classes = {"type": "category", "autorange": "reversed"}
+    layout: dict[str, Any] = axes(
+        0, {"domain": places[0], "range": [-0.03, 1.03], "tickformat": ".0%", "title": rightly},
+        {**classes, "title": {"text": "true class"}, **ticks},
+    )  # fmt: skip
     for number, (part, values) in enumerate(found.items(), start=1):
         words = [[f"{v:+.0f}".replace("-", "−") if abs(v) >= 0.5 else "" for v in line] for line in values]
-        axis = suffix(number)
-        figure.add_trace(
-            go.Heatmap(
-                x=names, y=names, z=values, zmin=low, zmax=high, xgap=1, ygap=1, name=part,
+        traces.append(
+            trace(
+                "heatmap", x=names, y=names, z=values, zmin=low, zmax=high, xgap=1, ygap=1, name=part,
                 colorscale=diverging(dark=dark, low=low, high=high), showscale=number == len(found),
-                text=words if len(names) <= WORDED else None,
-                texttemplate="%{text}" if len(names) <= WORDED else None, textfont={"size": 11},
+                **({"text": words, "texttemplate": "%{text}"} if len(names) <= WORDED else {}), textfont={"size": 11},
                 colorbar={"title": {"text": "points", "side": "right"}, "thickness": 10, "outlinewidth": 0},
-                hovertemplate="true class %{y}, taken for %{x}: %{z:+.1f} points<extra></extra>",
-                xaxis=f"x{axis}", yaxis=f"y{axis}",
+                hovertemplate="true class %{y}, taken for %{x}: %{z:+.1f} points<extra></extra>", **on(number),
             )
         )  # fmt: skip
-        layout |= {
-            f"xaxis{axis}": {
-                "domain": places[number], "type": "category", "anchor": f"y{axis}", "showgrid": False,
-                "title": {"text": "taken for", "standoff": 4}, **ticks, **({"tickangle": -90} if upright else {}),
+        layout |= axes(
+            number,
+            {
+                "domain": places[number], "type": "category", "showgrid": False, **ticks,
+                "title": {"text": "taken for", "standoff": 4}, **({"tickangle": -90} if upright else {}),
             },
-            f"yaxis{axis}": {
-                "type": "category", "autorange": "reversed", "anchor": f"x{axis}", "showgrid": False,
-                "showticklabels": False,
-            },
-        }  # fmt: skip
+            {**classes, "showgrid": False, "showticklabels": False},
+        )  # fmt: skip
         texts.append(heading(f"Student less {AGAINST[part]}", places[number][0]))
     below = 116 if upright else 86
     height = min(790, max(340, 64 + below + 27 * len(names)))
-    theme.dress(figure, dark=dark, height=height)
-    figure.update_layout(
-        **layout, annotations=texts, hovermode="closest",
-        margin={"l": beside(names), "r": 8, "t": 30, "b": below},
-        legend={
+    layout |= {
+        "height": height, "annotations": texts, "hovermode": "closest",
+        "margin": {"l": beside(names), "r": 8, "t": 30, "b": below},
+        "legend": {
             "orientation": "h", "yanchor": "top", "y": -54 / (height - 30 - below), "x": 0, "font": {"size": 12},
         },
-    )  # fmt: skip
-    return figure
+    }  # fmt: skip
+    return drawn(traces, layout, dark=dark)
 
 
 def marks(answer: ClassGain, field: tuple[int, int]) -> dict[str, list[dict[str, Any]]]:
@@ -100,11 +91,12 @@ def marks(answer: ClassGain, field: tuple[int, int]) -> dict[str, list[dict[str,
         "type": "rect", "xref": "x domain", "yref": "y", "x0": 0, "x1": 1, "y0": row - 0.42, "y1": row + 0.42,
         "line": {"width": 0}, "fillcolor": "rgba(128,128,128,0.22)", "layer": "below",
     }  # fmt: skip
-    return {"shapes": [band, *row_frames(row, many, [suffix(n + 1) for n in range(len(differences(answer)))])]}
+    return {"shapes": [band, *row_frames(row, many, range(1, 1 + len(differences(answer))))]}
 
 
-def _accuracies(figure: go.Figure, answer: ClassGain) -> None:
+def _accuracies(answer: ClassGain) -> list[dict[str, Any]]:
     """A dot for each network and class, and an arm from the student alone to the student."""
+    traces = []
     names, ours = answer.class_names, answer.accuracy["student"]
     if "baseline" in answer.accuracy:
         ends = [
@@ -112,22 +104,23 @@ def _accuracies(figure: go.Figure, answer: ClassGain) -> None:
             for start, end in zip(answer.accuracy["baseline"].tolist(), ours.tolist(), strict=True)
             for value in (start, end, None)
         ]
-        figure.add_trace(
-            go.Scatter(
-                x=ends, y=[name for name in names for _ in range(3)], mode="lines", hoverinfo="skip", showlegend=False,
-                line={"color": theme.COLOURS["student"], "width": 2}, name="gain", opacity=0.6,
+        traces.append(
+            trace(
+                "scatter", x=ends, y=[name for name in names for _ in range(3)], mode="lines", hoverinfo="skip",
+                showlegend=False, line={"color": theme.COLOURS["student"], "width": 2}, name="gain", opacity=0.6,
             )
         )  # fmt: skip
     marks = {"teacher": "diamond-open", "baseline": "circle", "student": "circle"}
     for part in (part for part in marks if part in answer.accuracy):
-        figure.add_trace(
-            go.Scatter(
-                x=answer.accuracy[part], y=names, mode="markers", name=NAMES[part], customdata=answer.counts,
+        traces.append(
+            trace(
+                "scatter", x=answer.accuracy[part], y=names, mode="markers", name=NAMES[part], customdata=answer.counts,
                 marker={"color": theme.COLOURS[part], "size": 9, "symbol": marks[part], "line": {"width": 2}}
                 if part == "teacher" else {"color": theme.COLOURS[part], "size": 9},
                 hovertemplate="%{y}: %{x:.1%} of %{customdata:,}<extra>" + NAMES[part] + "</extra>",
             )
         )  # fmt: skip
+    return traces
 
 
 def rows(answer: ClassGain) -> Iterator[tuple[object, ...]]:

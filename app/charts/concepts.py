@@ -9,7 +9,8 @@ import numpy
 import plotly.graph_objects as go
 
 from app import theme
-from app.charts.panels import FAMILY, NAMES, heading, named, spans, suffix
+from app.charts.drawn import drawn, trace
+from app.charts.panels import FAMILY, NAMES, axes, heading, named, on, spans
 from app.charts.scales import diverging
 from kdcore.answers.concepts import Concepts
 
@@ -28,59 +29,47 @@ def beside(answers: Mapping[str, Concepts], *, picture: int, dark: bool) -> go.F
     }
     far = max(0.3, *(float(numpy.quantile(numpy.abs(values), 0.99)) for values in kept.values()))
     ink = theme.INK["dark" if dark else "light"]
-    figure = go.Figure()
     first = next(iter(answers.values()))
     height, width = first.mask.shape[1:]
     domains = spans(1 + len(kept), space=0.02)
     layout: dict[str, Any] = {}
-    figure.add_trace(go.Image(z=(first.pictures[picture] * 255).round().astype(numpy.uint8), hoverinfo="skip"))
+    traces = [trace("image", z=(first.pictures[picture] * 255).round().astype(numpy.uint8), hoverinfo="skip")]
     texts = [heading(f"Picture {first.numbers[picture]}:<br>a {first.names[picture]}", domains[0][0], size=12)]
     for number, (part, values) in enumerate(kept.items(), start=1):
-        answer, axis = answers[part], suffix(number)
+        answer = answers[part]
         rows, columns = values.shape
         across = (numpy.arange(columns) + 0.5) * width / columns - 0.5
         down = (numpy.arange(rows) + 0.5) * height / rows - 0.5
-        figure.add_trace(
-            go.Heatmap(
-                x=across, y=down, z=values, zmin=-far, zmax=far, name=part,
+        traces.append(
+            trace(
+                "heatmap", x=across, y=down, z=values, zmin=-far, zmax=far, name=part,
                 colorscale=diverging(dark=dark, low=-far, high=far), showscale=number == len(kept),
                 colorbar={
                     "title": {"text": "nats below background", "side": "right", "font": {"size": 11}}, "thickness": 8,
                     "outlinewidth": 0, "nticks": 5, "tickfont": {"size": 10}, "x": 1.005, "xpad": 2,
                 },
                 text=[["concept" if one else "no concept" for one in line] for line in answer.concept[picture]],
-                hovertemplate="%{z:.2f} nats: %{text}<extra>" + NAMES[part] + "</extra>",
-                xaxis=f"x{axis}", yaxis=f"y{axis}",
+                hovertemplate="%{z:.2f} nats: %{text}<extra>" + NAMES[part] + "</extra>", **on(number),
             )
         )  # fmt: skip
-        figure.add_trace(
-            go.Contour(
-                z=answer.mask[picture], contours={"coloring": "lines", "start": 0.5, "end": 0.5, "size": 1.0},
-                colorscale=[[0, ink], [1, ink]],
-                line={"width": 1.5}, showscale=False, hoverinfo="skip", xaxis=f"x{axis}", yaxis=f"y{axis}",
+        traces.append(
+            trace(
+                "contour", z=answer.mask[picture],
+                contours={"coloring": "lines", "start": 0.5, "end": 0.5, "size": 1.0},
+                colorscale=[[0, ink], [1, ink]], line={"width": 1.5}, showscale=False, hoverinfo="skip", **on(number),
             )
         )  # fmt: skip
-        on, off = answer.counts[picture]
-        texts.append(heading(f"{named(part)}<br>{on} on it, {off} beside", domains[number][0], size=12))
-    for number, (left, right) in enumerate(domains):
-        axis = suffix(number)
+        hits, misses = answer.counts[picture]
+        texts.append(heading(f"{named(part)}<br>{hits} on it, {misses} beside", domains[number][0], size=12))
+    for number, domain in enumerate(domains):
         hidden = {"visible": False, "constrain": "domain"}
-        layout |= {
-            f"xaxis{axis}": {**hidden, "domain": [left, right], "anchor": f"y{axis}", "range": [-0.5, width - 0.5]},
-            f"yaxis{axis}": {
-                **hidden, "anchor": f"x{axis}", "range": [height - 0.5, -0.5], "scaleanchor": f"x{axis}",
-                "constraintoward": "top",
-            },
-        }  # fmt: skip
-    theme.dress(figure, dark=dark, height=250)
-    figure.update_layout(
-        font={"family": FAMILY},
-        **layout,
-        annotations=texts,
-        margin={"l": 4, "r": 64, "t": 48, "b": 4},
-        showlegend=False,
-    )
-    return figure
+        square = {"range": [height - 0.5, -0.5], "scaleanchor": on(number)["xaxis"], "constraintoward": "top"}
+        layout |= axes(number, {**hidden, "domain": domain, "range": [-0.5, width - 0.5]}, {**hidden, **square})
+    layout |= {
+        "height": 250, "font": {"family": FAMILY}, "annotations": texts, "showlegend": False,
+        "margin": {"l": 4, "r": 64, "t": 48, "b": 4},
+    }  # fmt: skip
+    return drawn(traces, layout, dark=dark)
 
 
 def rows(answer: Concepts) -> Iterator[tuple[object, ...]]:

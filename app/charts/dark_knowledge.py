@@ -13,7 +13,19 @@ import plotly.graph_objects as go
 
 from app import theme
 from app.charts.drawn import drawn, trace
-from app.charts.panels import FAMILY, NAMES, beside, class_ticks, heading, named, on_end, row_frames, spans, suffix
+from app.charts.panels import (
+    FAMILY,
+    NAMES,
+    axes,
+    beside,
+    class_ticks,
+    heading,
+    named,
+    on,
+    on_end,
+    row_frames,
+    spans,
+)
 from app.charts.pixels import address_of
 from app.charts.scales import calm
 from kdcore.answers.dark_knowledge import DarkKnowledge
@@ -54,8 +66,7 @@ def draw(answer: DarkKnowledge, *, dark: bool, fixed: Scales | None = None) -> g
     first = frames[start]
     z, y = first["z"], first["y"]
     layout: dict[str, Any] = {}
-    for number, (part, (left, right)) in enumerate(zip(parts, spans(len(parts), space=0.05), strict=True)):
-        axis = suffix(number)
+    for number, (part, place) in enumerate(zip(parts, spans(len(parts), space=0.05), strict=True)):
         traces.append(
             trace(
                 "heatmap", x=names, y=y[number], z=z[number], zmin=first["zmin"][number], zmax=first["zmax"][number],
@@ -65,41 +76,38 @@ def draw(answer: DarkKnowledge, *, dark: bool, fixed: Scales | None = None) -> g
                     "title": {"text": "mean probability", "side": "right"}, "thickness": 10, "outlinewidth": 0,
                     "y": sum(matrices) / 2, "len": matrices[1] - matrices[0],
                 },
-                hovertemplate="a %{y} looks like %{x}: %{z:.2%}<extra>" + NAMES[part] + "</extra>",
-                xaxis=f"x{axis}", yaxis=f"y{axis}",
+                hovertemplate="a %{y} looks like %{x}: %{z:.2%}<extra>" + NAMES[part] + "</extra>", **on(number),
             )
         )  # fmt: skip
-        layout |= {
-            f"xaxis{axis}": {
-                "domain": [left, right], "type": "category", "anchor": f"y{axis}", "showgrid": False, "zeroline": False,
-                "title": {"text": "probability of class", "standoff": 4}, **ticks, **upright,
+        plain = {"type": "category", "showgrid": False, "zeroline": False, **ticks}
+        layout |= axes(
+            number,
+            {**plain, "domain": place, "title": {"text": "probability of class", "standoff": 4}, **upright},
+            {
+                **plain, "domain": matrices, "autorange": "reversed", "showticklabels": number == 0,
+                "title": {"text": "true class" if number == 0 else ""},
             },
-            f"yaxis{axis}": {
-                "domain": matrices, "type": "category", "autorange": "reversed", "anchor": f"x{axis}",
-                "showgrid": False, "zeroline": False, "title": {"text": "true class" if number == 0 else ""}, **ticks,
-                "showticklabels": number == 0,
-            },
-        }  # fmt: skip
-    last = len(parts) + 1
+        )  # fmt: skip
+    last = len(parts)
     for number, part in enumerate(parts):
         traces.append(
             trace(
                 "bar", x=names, y=y[len(parts) + number], name=NAMES[part], marker={"color": theme.COLOURS[part]},
-                xaxis=f"x{last}", yaxis=f"y{last}",
-                hovertemplate="%{x}: %{y:.2%}<extra>" + NAMES[part] + "</extra>",
+                hovertemplate="%{x}: %{y:.2%}<extra>" + NAMES[part] + "</extra>", **on(last),
             )
         )  # fmt: skip
     shown = answer.picture.size > 0
-    layout |= {
-        f"xaxis{last}": {
-            "domain": [0.13 if shown else 0.0, 1.0], "type": "category", "anchor": f"y{last}",
-            "title": {"text": "class", "standoff": 4}, "dtick": 1,
+    layout |= axes(
+        last,
+        {
+            "domain": [0.13 if shown else 0.0, 1.0], "type": "category", "dtick": 1,
+            "title": {"text": "class", "standoff": 4},
         },
-        f"yaxis{last}": {
-            "domain": labels, "range": first["range"], "nticks": 4, "tickformat": ".0%", "anchor": f"x{last}",
+        {
+            "domain": labels, "range": first["range"], "nticks": 4, "tickformat": ".0%",
             "title": {"text": "probability"},
         },
-    }  # fmt: skip
+    )  # fmt: skip
     if shown:
         layout["images"] = [{
             "source": address_of(answer.picture), "xref": "paper", "yref": "paper", "x": 0.0, "y": labels[1],
@@ -118,7 +126,7 @@ def draw(answer: DarkKnowledge, *, dark: bool, fixed: Scales | None = None) -> g
                     "label": f"{warm:g}", "method": "update",
                     "args": [
                         {name: frame[name] for name in ("z", "y", "zmin", "zmax")},
-                        {"annotations": frame["annotations"], f"yaxis{last}.range": frame["range"]},
+                        {"annotations": frame["annotations"], f"yaxis{last + 1}.range": frame["range"]},
                     ],
                 }
                 for warm, frame in zip(answer.temperatures, frames, strict=True)
@@ -174,7 +182,7 @@ def nearness(answer: DarkKnowledge) -> list[tuple[dict[str, float], str]]:
 def marks(answer: DarkKnowledge, field: tuple[int, int]) -> dict[str, list[dict[str, Any]]]:
     """Layout with a frame around that row of every matrix, without one where there is no such class."""
     row, many = field[0], len(answer.class_names)
-    return {"shapes": row_frames(row, many, [suffix(n) for n in range(len(answer.similarity))]) if row < many else []}
+    return {"shapes": row_frames(row, many, range(len(answer.similarity))) if row < many else []}
 
 
 def rows(answer: DarkKnowledge) -> Iterator[tuple[object, ...]]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy
 import plotly.graph_objects as go
 
 from app import theme
+from app.charts.drawn import drawn, trace
 from app.charts.panels import NAMES
 from app.charts.scales import faint, shade
 from kdcore.answers.distances import Distances
@@ -24,34 +26,36 @@ def scales(answers: Sequence[Distances]) -> Scales:
 def draw(answer: Distances, *, dark: bool, fixed: Scales | None = None) -> go.Figure:
     """The figure: outlines over one another, the student's filled."""
     high = 1.12 * (fixed or scales([answer]))["high"][0]
-    figure = go.Figure()
-    theme.dress(figure, dark=dark)
+    traces = []
     first, last = float(answer.edges[0]), float(answer.edges[-1])
     for part in ("teacher", "baseline", "student"):
         if part not in answer.shares:
             continue
         steps = numpy.append(answer.shares[part], answer.shares[part][-1])
         colour = theme.COLOURS[part]
-        figure.add_trace(
-            go.Scatter(
-                x=answer.edges, y=steps, mode="lines", name=f"{NAMES[part]}{_wrong(answer, part)}",
+        traces.append(
+            trace(
+                "scatter", x=answer.edges, y=steps, mode="lines", name=f"{NAMES[part]}{_wrong(answer, part)}",
                 line={"shape": "hv", "width": 2.4 if part == "student" else 1.8, "color": colour,
                       "dash": theme.DASHES[part]},
-                fill="tozeroy" if part == "student" else None, fillcolor="rgba(221,107,16,0.16)",
+                **({"fill": "tozeroy"} if part == "student" else {}), fillcolor="rgba(221,107,16,0.16)",
                 hovertemplate="from %{x:.2f}: %{y:.1%}<extra>" + NAMES[part] + "</extra>",
             )
         )  # fmt: skip
     ink = theme.INK["dark" if dark else "light"]
     own = answer.margin_is == "own"
-    figure.add_shape(
-        type="rect", x0=first, x1=0, y0=0, y1=1, yref="paper", fillcolor=shade(dark=dark), opacity=0.25, line_width=0,
-        layer="below",
-    )  # fmt: skip
-    figure.add_shape(type="line", x0=0, x1=0, y0=0, y1=1, yref="paper", line={"width": 1.6, "color": ink})
-    figure.add_shape(
-        type="line", x0=answer.margin, x1=answer.margin, y0=0, y1=1, yref="paper",
-        line={"width": 2, "dash": "solid" if own else "dot", "color": theme.COLOURS["assistant"]},
-    )  # fmt: skip
+    high_as_the_plot = {"y0": 0, "y1": 1, "yref": "paper"}
+    shapes: list[dict[str, Any]] = [
+        {
+            "type": "rect", "x0": first, "x1": 0, **high_as_the_plot, "fillcolor": shade(dark=dark), "opacity": 0.25,
+            "line": {"width": 0}, "layer": "below",
+        },
+        {"type": "line", "x0": 0, "x1": 0, **high_as_the_plot, "line": {"width": 1.6, "color": ink}},
+        {
+            "type": "line", "x0": answer.margin, "x1": answer.margin, **high_as_the_plot,
+            "line": {"width": 2, "dash": "solid" if own else "dot", "color": theme.COLOURS["assistant"]},
+        },
+    ]  # fmt: skip
     said = "this run's AB margin" if own else "AB's default margin; this run does not use it"
     places = (
         (first, "◂ switched otherwise than in the teacher", "left", ink),
@@ -65,16 +69,17 @@ def draw(answer: Distances, *, dark: bool, fixed: Scales | None = None) -> go.Fi
         }
         for x, text, anchor, colour in places
     ]  # fmt: skip
-    figure.update_layout(
-        annotations=texts, height=430, margin={"l": 66, "r": 16, "t": 28, "b": 96}, hovermode="closest",
-        xaxis={
+    layout = {
+        "annotations": texts, "shapes": shapes, "height": 430, "margin": {"l": 66, "r": 16, "t": 28, "b": 96},
+        "hovermode": "closest",
+        "xaxis": {
             "title": {"text": f"{answer.distance_axis}; the end bins hold what lies beyond", "standoff": 6},
             "range": [first, last], "zeroline": False,
         },
-        yaxis={"title": {"text": answer.share_axis}, "tickformat": ".0%", "range": [0, high]},
-        legend={"orientation": "h", "y": -0.24, "x": 0, "yanchor": "top"},
-    )  # fmt: skip
-    return figure
+        "yaxis": {"title": {"text": answer.share_axis}, "tickformat": ".0%", "range": [0, high]},
+        "legend": {"orientation": "h", "y": -0.24, "x": 0, "yanchor": "top"},
+    }  # fmt: skip
+    return drawn(traces, layout, dark=dark)
 
 
 def rows(answer: Distances) -> Iterator[tuple[object, ...]]:

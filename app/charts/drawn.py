@@ -16,9 +16,11 @@ def trace(kind: str, **settings: Any) -> dict[str, Any]:
 
 
 def drawn(traces: Sequence[Mapping[str, Any]], layout: Mapping[str, Any], *, dark: bool) -> go.Figure:
-    """A figure in the house's look. As plotly.js wants it: a title is {"text"}, a colour scale a list.
+    """A figure in the house's look. As plotly.js wants it: a title is {"text"}, a colour scale a list; of the layout's
+    lists those that are empty are left out.
 
     Plotly checks nothing of it: that would cost ten to forty times what the rest does, at every frame of a film. The
     tests let it check what each chart draws.
     """
-    return go.Figure(data=list(traces), layout={"template": theme.look(dark=dark), **layout}, _validate=False)
+    said = {name: value for name, value in layout.items() if value != []}
+    return go.Figure(data=list(traces), layout={"template": theme.look(dark=dark), **said}, _validate=False)

@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 
 from app import theme
 from app.charts.drawn import drawn, trace
-from app.charts.panels import FAMILY, NAMES, heading, named, spans, suffix
+from app.charts.panels import FAMILY, NAMES, axes, heading, named, on, spans, within
 from app.charts.plane import CLASSES
 from kdcore.answers.embedding import Embedding
 
@@ -62,14 +62,14 @@ def draw(answer: Embedding, *, dark: bool, fixed: Scales | None = None) -> go.Fi
     texts: list[dict[str, Any]] = []
     layout: dict[str, Any] = {}
     parts = list(laid)
-    for number, (part, (left, right)) in enumerate(zip(parts, spans(len(parts), space=0.025), strict=True)):
-        axis, places = suffix(number), laid[part]
+    for number, (part, domain) in enumerate(zip(parts, spans(len(parts), space=0.025), strict=True)):
+        places = laid[part]
         wrong = answer.said[part] != answer.labels
         said = [names[label] for label in answer.said[part].tolist()]
         traces.append(
             trace(
                 "scatter", x=places[:, 0], y=places[:, 1], mode="markers", name=NAMES[part],
-                xaxis=f"x{axis}", yaxis=f"y{axis}",
+                **on(number),
                 marker={
                     "color": colours, "symbol": symbols, "size": 7, "opacity": 0.9,
                     "line": {"width": numpy.where(wrong, 1.6, 0.0).astype(numpy.float32), "color": ink},
@@ -82,25 +82,26 @@ def draw(answer: Embedding, *, dark: bool, fixed: Scales | None = None) -> go.Fi
                 selected={"marker": {"opacity": 1.0}}, unselected={"marker": {"opacity": 0.12}},
             )
         )  # fmt: skip
-        layout |= {
-            f"{letter}axis{axis}": {
-                "range": fixed["ranges"][column], "showticklabels": False, "showgrid": False, "zeroline": False,
-                "anchor": f"{other}{axis}", **({"domain": [left, right]} if letter == "x" else {}),
-                "title": {"text": f"{answer.way} {column + 1}" if letter == "x" or number == 0 else "", "standoff": 4},
-                "showline": True, "mirror": True,
+        across, up = (
+            {
+                "range": reach, "showticklabels": False, "showgrid": False, "zeroline": False, "showline": True,
+                "mirror": True, "title": {"text": title, "standoff": 4},
             }
-            for column, (letter, other) in enumerate((("x", "y"), ("y", "x")))
-        }  # fmt: skip
+            for reach, title in zip(
+                fixed["ranges"], (f"{answer.way} 1", f"{answer.way} 2" if number == 0 else ""), strict=True
+            )
+        )  # fmt: skip
+        layout |= axes(number, {**across, "domain": domain}, up)
         shared = f": shares {100 * answer.shared[part]:.0f} % of the neighbours" if part in answer.shared else ""
-        texts.append(heading(f"{named(part)}{shared}", left))
+        texts.append(heading(f"{named(part)}{shared}", domain[0]))
         if len(names) <= MOST_NAMED:
             there = sorted(set(labels))
             middles = [numpy.median(places[answer.labels == label], axis=0).tolist() for label in there]
             apart = _apart(middles, [names[label] for label in there], ranges=fixed["ranges"], panels=len(parts))
-            for label, (x, y), up in zip(there, middles, apart, strict=True):
+            for label, (x, y), above in zip(there, middles, apart, strict=True):
                 texts.append({
-                    "text": f"<b>{names[label]}</b>", "x": x, "y": y, "yshift": up, "xref": f"x{axis}",
-                    "yref": f"y{axis}", "showarrow": False, "font": {"size": 13, "color": ink}, "bgcolor": paper,
+                    "text": f"<b>{names[label]}</b>", "x": x, "y": y, "yshift": above, **within(number),
+                    "showarrow": False, "font": {"size": 13, "color": ink}, "bgcolor": paper,
                     "borderpad": 1, "opacity": 0.85, "captureevents": False,
                 })  # fmt: skip
     layout |= {

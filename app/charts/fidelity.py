@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import plotly.graph_objects as go
 
 from app import theme
-from app.charts.panels import NAMES, heading
+from app.charts.drawn import drawn, trace
+from app.charts.panels import NAMES, axes, heading, on
 from app.charts.scales import faint
 from kdcore.answers.fidelity import Fidelity
 
@@ -26,25 +28,25 @@ def scales(answers: Sequence[Fidelity]) -> dict[str, list[float]]:
 
 def draw(answer: Fidelity, *, dark: bool, fixed: dict[str, list[float]] | None = None) -> go.Figure:
     """The figure: three panels, from what is alike to what it is good for."""
-    figure = go.Figure()
+    traces: list[dict[str, Any]] = []
     groups = [f"{name}<br>({count:,})" for name, count in zip(answer.groups, answer.counts, strict=True)]
     for part, values in answer.agreement.items():
         words = [f"{100 * v:.0f} %" if n else "none" for v, n in zip(values, answer.counts, strict=True)]
-        figure.add_trace(
-            go.Bar(
-                x=groups, y=values, name=NAMES[part], marker_color=theme.COLOURS[part], legendgroup=part,
+        traces.append(
+            trace(
+                "bar", x=groups, y=values, name=NAMES[part], marker={"color": theme.COLOURS[part]}, legendgroup=part,
                 offsetgroup=part, text=words, textposition="outside", cliponaxis=False,
                 hovertemplate="%{x}: the teacher's answer in %{y:.1%}<extra>" + NAMES[part] + "</extra>",
             )
         )  # fmt: skip
     for part, values in answer.divergence.items():
-        figure.add_trace(
-            go.Bar(
-                x=[[WAYS[0], WAYS[0], WAYS[1], WAYS[1]], ["test", "training"] * 2], y=[*values, *answer.reverse[part]],
-                name=NAMES[part], marker_color=theme.COLOURS[part], legendgroup=part, offsetgroup=part,
-                showlegend=False, text=[f"{v:.2f}" for v in (*values, *answer.reverse[part])], textposition="outside",
-                textangle=0, constraintext="none", cliponaxis=False, xaxis="x2", yaxis="y2",
-                hovertemplate="%{x}: %{y:.3f} nats<extra>" + NAMES[part] + "</extra>",
+        both = [*values, *answer.reverse[part]]
+        traces.append(
+            trace(
+                "bar", x=[[WAYS[0], WAYS[0], WAYS[1], WAYS[1]], ["test", "training"] * 2], y=both, name=NAMES[part],
+                marker={"color": theme.COLOURS[part]}, legendgroup=part, offsetgroup=part, showlegend=False,
+                text=[f"{v:.2f}" for v in both], textposition="outside", textangle=0, constraintext="none",
+                cliponaxis=False, hovertemplate="%{x}: %{y:.3f} nats<extra>" + NAMES[part] + "</extra>", **on(1),
             )
         )  # fmt: skip
     parts = list(answer.wins)
@@ -53,39 +55,39 @@ def draw(answer: Fidelity, *, dark: bool, fixed: dict[str, list[float]] | None =
     for place, outcome in enumerate(OUTCOMES):
         counts = [int(answer.wins[part][place]) for part in parts]
         shares = [n / max(1, int(answer.wins[part].sum())) for n, part in zip(counts, parts, strict=True)]
-        colour: object = {
-            0: faint(dark=dark), 1: [theme.COLOURS[part] for part in parts], 2: theme.COLOURS["teacher"],
-            3: faint(dark=dark, strong=True),
-        }[place]  # fmt: skip
-        figure.add_trace(
-            go.Bar(
-                x=names, y=shares, base=list(below), name=outcome, marker_color=colour, offsetgroup="wins",
-                legend="legend2", xaxis="x3", yaxis="y3", customdata=counts, insidetextanchor="middle",
-                constraintext="none", textangle=0, textposition="inside",
+        colour = (
+            faint(dark=dark), [theme.COLOURS[part] for part in parts], theme.COLOURS["teacher"],
+            faint(dark=dark, strong=True),
+        )[place]  # fmt: skip
+        traces.append(
+            trace(
+                "bar", x=names, y=shares, base=list(below), name=outcome, marker={"color": colour}, offsetgroup="wins",
+                legend="legend2", customdata=counts, insidetextanchor="middle", constraintext="none", textangle=0,
+                textposition="inside",
                 text=[f"{n:,}" if s > 0.06 else "" for n, s in zip(counts, shares, strict=True)],
-                hovertemplate=f"{outcome}: %{{customdata:,}}<extra>%{{x}}</extra>",
+                hovertemplate=f"{outcome}: %{{customdata:,}}<extra>%{{x}}</extra>", **on(2),
             )
         )  # fmt: skip
         below = [b + s for b, s in zip(below, shares, strict=True)]
-    theme.dress(figure, dark=dark, height=400)
     top = (fixed or scales([answer]))["divergence"][1]
     legend = {"orientation": "h", "yanchor": "top", "y": -0.2, "font": {"size": 12}}
-    figure.update_layout(
-        barmode="group", bargap=0.3, margin={"l": 56, "r": 8, "t": 34, "b": 100},
-        xaxis={"domain": SPANS[0], "type": "category"},
-        yaxis={"range": [0, 1.08], "tickformat": ".0%", "title": "share with the teacher's answer"},
-        xaxis2={"domain": SPANS[1], "type": "multicategory", "anchor": "y2", "dividercolor": faint(dark=dark)},
-        yaxis2={"range": [0, top], "anchor": "x2", "title": {"text": "nats", "standoff": 4}},
-        xaxis3={"domain": SPANS[2], "type": "category", "anchor": "y3"},
-        yaxis3={"range": [0, 1.0], "tickformat": ".0%", "anchor": "x3"},
-        legend={**legend, "x": 0}, legend2={**legend, "x": 0.58},
-        annotations=[
+    shares_axis = {"range": [0, 1.08], "tickformat": ".0%", "title": {"text": "share with the teacher's answer"}}
+    layout = {
+        "height": 400, "barmode": "group", "bargap": 0.3, "margin": {"l": 56, "r": 8, "t": 34, "b": 100},
+        **axes(0, {"domain": SPANS[0], "type": "category"}, shares_axis),
+        **axes(
+            1, {"domain": SPANS[1], "type": "multicategory", "dividercolor": faint(dark=dark)},
+            {"range": [0, top], "title": {"text": "nats", "standoff": 4}},
+        ),
+        **axes(2, {"domain": SPANS[2], "type": "category"}, {"range": [0, 1.0], "tickformat": ".0%"}),
+        "legend": {**legend, "x": 0}, "legend2": {**legend, "x": 0.58},
+        "annotations": [
             heading("Answers as the teacher does: more is closer", SPANS[0][0]),
             heading("Distance of the probabilities: less is closer", SPANS[1][0]),
             heading(f"Who is right ({answer.groups[0]})", SPANS[2][0]),
         ],
-    )  # fmt: skip
-    return figure
+    }  # fmt: skip
+    return drawn(traces, layout, dark=dark)
 
 
 def rows(answer: Fidelity) -> Iterator[tuple[object, ...]]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import plotly.graph_objects as go
 
 from app import theme
+from app.charts.drawn import drawn, trace
 from app.charts.scales import faint
 from app.words import FAMILIES
 from kdcore.standings import ALONE, COSTS, PLAIN, Row, Standings
@@ -23,49 +25,40 @@ UNITS = {"seconds": "s", "megabytes": "MB"}
 
 def draw(standings: Standings, families: Mapping[str, str], *, cost: str, dark: bool) -> go.Figure:
     """The figure. `families`: method's key -> its family; `cost` is a key of COSTS."""
-    figure = go.Figure()
+    traces = []
     rows = [row for row in standings.fine() if row.cost(cost) > 0]
     front = [row for row in standings.frontier(cost) if row.cost(cost) > 0]
     groups: dict[str, list[Row]] = {}
     for row in rows:
         groups.setdefault(row.key if row.key in (ALONE, PLAIN) else families.get(row.key, "feature"), []).append(row)
     if front:
-        figure.add_trace(
-            go.Scatter(
-                x=[row.cost(cost) for row in front], y=[row.mean()[0] for row in front], mode="lines", name="frontier",
+        traces.append(
+            trace(
+                "scatter", x=[row.cost(cost) for row in front], y=[row.mean()[0] for row in front], mode="lines",
                 line={"shape": "hv", "width": 2, "dash": "dot", "color": faint(dark=dark, strong=True)},
-                hoverinfo="skip",
+                name="frontier", hoverinfo="skip",
             )
         )  # fmt: skip
-    for group in (*SYMBOLS, PLAIN, ALONE):
-        if group in groups:
-            figure.add_trace(_marks(standings, group, groups[group], cost))
-    theme.dress(figure, dark=dark, height=400)
-    figure.update_layout(
-        margin={"l": 64, "r": 16, "t": 12, "b": 92},
-        showlegend=True,
-        legend={"orientation": "h", "yref": "container", "y": 0.0, "yanchor": "bottom", "x": 0},
-        xaxis={
-            "type": "log",
-            "title": {"text": AXES[cost]},
-            "dtick": "D2",
-            "tickformat": "~g",
-            "range": _costs([row.cost(cost) for row in rows]),
+    traces += [_marks(standings, group, groups[group], cost) for group in (*SYMBOLS, PLAIN, ALONE) if group in groups]
+    layout = {
+        "height": 400, "margin": {"l": 64, "r": 16, "t": 12, "b": 92}, "showlegend": True,
+        "legend": {"orientation": "h", "yref": "container", "y": 0.0, "yanchor": "bottom", "x": 0},
+        "xaxis": {
+            "type": "log", "title": {"text": AXES[cost]}, "dtick": "D2", "tickformat": "~g",
+            **_costs([row.cost(cost) for row in rows]),
         },
-        yaxis={"title": {"text": "test accuracy of the student"}, "tickformat": ".0%", "range": _range(rows)},
-        annotations=_labels(front, cost),
-    )
-    return figure
+        "yaxis": {"title": {"text": "test accuracy of the student"}, "tickformat": ".0%", **_range(rows)},
+        "annotations": _labels(front, cost),
+    }  # fmt: skip
+    return drawn(traces, layout, dark=dark)
 
 
-def _marks(standings: Standings, group: str, rows: list[Row], cost: str) -> go.Scatter:
+def _marks(standings: Standings, group: str, rows: list[Row], cost: str) -> dict[str, Any]:
     """One group of contenders, with the 95 % interval of their accuracy over the seeds."""
     colour = {PLAIN: theme.COLOURS["student"], ALONE: theme.COLOURS["baseline"]}.get(group) or SHADES[group]
     halves = [row.mean()[1] for row in rows]
-    return go.Scatter(
-        x=[row.cost(cost) for row in rows],
-        y=[row.mean()[0] for row in rows],
-        mode="markers",
+    return trace(
+        "scatter", x=[row.cost(cost) for row in rows], y=[row.mean()[0] for row in rows], mode="markers",
         name={PLAIN: "plain KD", ALONE: "student alone"}.get(group) or FAMILIES[group][0],
         error_y={
             "type": "data", "array": [half if math.isfinite(half) else 0.0 for half in halves],
@@ -90,22 +83,22 @@ def _thin(colour: str) -> str:
     return f"rgba({red},{green},{blue},0.35)"
 
 
-def _costs(costs: list[float]) -> list[float] | None:
-    """The powers of ten from the cheapest, with room for its name, to the dearest."""
+def _costs(costs: list[float]) -> dict[str, list[float]]:
+    """An axis that reaches over the powers of ten from the cheapest, with room for its name, to the dearest."""
     if not costs:
-        return None
+        return {}
     low, high = math.log10(min(costs)), math.log10(max(costs))
     span = max(high - low, 0.3)
-    return [low - 0.13 * span, high + 0.05 * span]
+    return {"range": [low - 0.13 * span, high + 0.05 * span]}
 
 
-def _range(rows: list[Row]) -> list[float] | None:
-    """From the worst to the best mean with room; long intervals of few seeds may leave the picture."""
+def _range(rows: list[Row]) -> dict[str, list[float]]:
+    """An axis from the worst to the best mean with room; long intervals of few seeds may leave the picture."""
     if not rows:
-        return None
+        return {}
     means = [row.mean()[0] for row in rows]
     room = max(0.02, 0.12 * (max(means) - min(means)))
-    return [max(0.0, min(means) - room), max(means) + 2.5 * room]
+    return {"range": [max(0.0, min(means) - room), max(means) + 2.5 * room]}
 
 
 def _labels(front: list[Row], cost: str) -> list[dict[str, object]]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import plotly.graph_objects as go
 
+from app.charts.drawn import drawn, trace
 from app.charts.scales import faint, log_ticks
 from app.live.series import role_colour, role_name, term_colour, term_name
-from app.theme import dress
 from kdcore.history import History, PhaseTrace, Series
 
 ENOUGH = 5
@@ -33,46 +34,49 @@ def measured(phase: PhaseTrace) -> list[str]:
 
 def lengths(phase: PhaseTrace, learner: str, history: History, *, dark: bool) -> go.Figure:
     """The length of each weighted term's gradient over the phase, on a logarithmic axis."""
-    figure = go.Figure()
+    traces = []
     terms = phase.gradients[learner]
     for term, series in terms.items():
         x, y = _points(series)
-        figure.add_trace(go.Scatter(
-            x=x, y=[value if value > NOTHING else None for value in y], name=term_name(term), mode="lines",
+        traces.append(trace(
+            "scatter", x=x, y=[value if value > NOTHING else None for value in y], name=term_name(term), mode="lines",
             uid=handle(term), showlegend=True,
             hovertemplate="epoch %{x:.2f}: %{y:.3g}<extra>" + term_name(term) + "</extra>",
             line={"width": 2, "color": term_colour(term, phase) if len(terms) > 1 else role_colour(learner, history)},
         ))  # fmt: skip
-    dress(figure, dark=dark, title="How hard each term pulls", height=HEIGHT + LEGEND)
-    _axes(figure, phase)
     known = [value for series in terms.values() for value in _known(series) if value > NOTHING] or [1.0]
     low, high = math.log10(min(known)) - 0.1, math.log10(max(known)) + 0.1
     ticks = log_ticks(low, high)
-    figure.update_yaxes(
-        title="gradient norm, weighted", type="log", range=[low, high], tickvals=ticks,
-        ticktext=[f"{tick:g}" for tick in ticks],
-    )  # fmt: skip
-    return figure
+    up = {
+        "title": {"text": "gradient norm, weighted"}, "type": "log", "range": [low, high], "tickvals": ticks,
+        "ticktext": [f"{tick:g}" for tick in ticks],
+    }  # fmt: skip
+    layout = {**_layout(phase, title="How hard each term pulls", up=up), "height": HEIGHT + LEGEND}
+    return drawn(traces, layout, dark=dark)
 
 
 def cosines(phase: PhaseTrace, learner: str, history: History, *, dark: bool) -> go.Figure:
     """The cosine between the gradient of the labels' terms and that of the teachers', over the phase."""
-    figure = go.Figure()
     x, y = _points(phase.cosines.get(learner, Series()))
-    figure.add_hline(y=0, line={"color": faint(dark=dark, strong=True), "width": 1})
-    figure.add_trace(go.Scatter(
-        x=x, y=y, mode="lines", name="cosine", line={"width": 2, "color": role_colour(learner, history)}, uid="cosine",
-        hovertemplate="epoch %{x:.2f}: cosine %{y:.2f}<extra></extra>", showlegend=False,
-    ))  # fmt: skip
-    dress(figure, dark=dark, title="Do labels and teacher pull together?", height=HEIGHT)
-    for level, text in ((0.97, "the same way"), (-0.97, "against each other")):
-        figure.add_annotation(
-            x=1, xref="paper", xanchor="right", y=level, yanchor="top" if level > 0 else "bottom", text=text,
-            showarrow=False, font={"size": 11, "color": faint(dark=dark, strong=True)},
-        )  # fmt: skip
-    _axes(figure, phase)
-    figure.update_yaxes(title="cosine", range=[-1.05, 1.05], tickvals=[-1, -0.5, 0, 0.5, 1])
-    return figure
+    curve = trace(
+        "scatter", x=x, y=y, mode="lines", name="cosine", line={"width": 2, "color": role_colour(learner, history)},
+        uid="cosine", hovertemplate="epoch %{x:.2f}: cosine %{y:.2f}<extra></extra>", showlegend=False,
+    )  # fmt: skip
+    strong = faint(dark=dark, strong=True)
+    nought = {
+        "type": "line", "x0": 0, "x1": 1, "xref": "x domain", "y0": 0, "y1": 0, "yref": "y",
+        "line": {"color": strong, "width": 1},
+    }  # fmt: skip
+    texts = [
+        {
+            "x": 1, "xref": "paper", "xanchor": "right", "y": level, "yanchor": "top" if level > 0 else "bottom",
+            "text": text, "showarrow": False, "font": {"size": 11, "color": strong},
+        }
+        for level, text in ((0.97, "the same way"), (-0.97, "against each other"))
+    ]  # fmt: skip
+    up = {"title": {"text": "cosine"}, "range": [-1.05, 1.05], "tickvals": [-1, -0.5, 0, 0.5, 1]}
+    layout = _layout(phase, title="Do labels and teacher pull together?", up=up)
+    return drawn([curve], {**layout, "height": HEIGHT, "shapes": [nought], "annotations": texts}, dark=dark)
 
 
 def rows(phase: PhaseTrace, learner: str) -> list[tuple[object, ...]]:
@@ -120,12 +124,12 @@ def says(phase: PhaseTrace, learner: str, history: History) -> str:
     return f"At the last measurement {' and '.join(told)}." if told else ""
 
 
-def _axes(figure: go.Figure, phase: PhaseTrace) -> None:
-    figure.update_xaxes(title={"text": "epochs of this phase", "standoff": 4}, range=[0, max(1, phase.epochs)])
-    figure.update_layout(
-        margin={"l": 60, "r": 10, "t": 36, "b": 40}, hovermode="x unified",
-        legend={"orientation": "h", "x": 0, "xanchor": "left", "y": -0.42, "yanchor": "top"},
-    )  # fmt: skip
+def _layout(phase: PhaseTrace, *, title: str, up: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "title": {"text": title}, "margin": {"l": 60, "r": 10, "t": 36, "b": 40}, "hovermode": "x unified",
+        "xaxis": {"title": {"text": "epochs of this phase", "standoff": 4}, "range": [0, max(1, phase.epochs)]},
+        "yaxis": up, "legend": {"orientation": "h", "x": 0, "xanchor": "left", "y": -0.42, "yanchor": "top"},
+    }  # fmt: skip
 
 
 def _points(series: Series) -> tuple[list[float], list[float]]:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import plotly.graph_objects as go
+from plotly.colors import get_colorscale
 
 from app import theme
+from app.charts.drawn import drawn, trace
 
-SCALE = "Cividis"
+SCALE = get_colorscale("Cividis")
 
 
 def draw(
@@ -26,14 +28,12 @@ def draw(
     known = [value for row in values for value in row if value is not None]
     low, high = (min(known), max(known)) if known else (0.0, 1.0)
     names = [[f"{row_axis} {row}<br>{column_axis} {column}" for column in columns] for row in rows]
-    figure = go.Figure(
-        go.Heatmap(
-            z=[list(row) for row in values], zmin=low, zmax=high if high > low else low + 1.0,
-            text=[list(row) for row in texts], texttemplate="%{text}", customdata=names,
-            x=list(range(len(columns))), y=list(range(len(rows))), colorscale=SCALE, xgap=3, ygap=3, hoverongaps=False,
-            colorbar={"title": {"text": value_axis, "side": "right"}, "thickness": 12},
-            hovertemplate="%{customdata}<br>%{text}<extra></extra>",
-        )
+    heat = trace(
+        "heatmap", z=[list(row) for row in values], zmin=low, zmax=high if high > low else low + 1.0,
+        text=[list(row) for row in texts], texttemplate="%{text}", customdata=names,
+        x=list(range(len(columns))), y=list(range(len(rows))), colorscale=SCALE, xgap=3, ygap=3, hoverongaps=False,
+        colorbar={"title": {"text": value_axis, "side": "right"}, "thickness": 12},
+        hovertemplate="%{customdata}<br>%{text}<extra></extra>",
     )  # fmt: skip
     shade = "dark" if dark else "light"
     waiting = [
@@ -45,13 +45,12 @@ def draw(
          "x0": c - 0.49, "x1": c + 0.49, "y0": r - 0.47, "y1": r + 0.47}
         for r in range(len(rows)) for c in range(len(columns))
     ]  # fmt: skip
-    figure.update_layout(
-        height=max(280, 110 + 44 * len(rows)), margin={"l": 110, "r": 30, "t": 20, "b": 60}, annotations=waiting,
-        shapes=boxes, dragmode=False, font={"color": theme.INK[shade]},
-        paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)",
-        xaxis=_axis(column_axis, columns), yaxis={**_axis(row_axis, rows), "range": [len(rows) - 0.5, -0.5]},
-    )  # fmt: skip
-    return figure
+    layout = {
+        "height": max(280, 110 + 44 * len(rows)), "margin": {"l": 110, "r": 30, "t": 20, "b": 60}, "shapes": boxes,
+        "annotations": waiting, "dragmode": False, "font": {"size": 12},
+        "xaxis": _axis(column_axis, columns), "yaxis": {**_axis(row_axis, rows), "range": [len(rows) - 0.5, -0.5]},
+    }  # fmt: skip
+    return drawn([heat], layout, dark=dark)
 
 
 def _axis(title: str, names: Sequence[str]) -> dict[str, object]:

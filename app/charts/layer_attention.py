@@ -10,6 +10,8 @@ import plotly.graph_objects as go
 
 from app import theme
 from app.charts import layer_flow
+from app.charts.drawn import drawn, trace
+from app.charts.panels import axes, on
 from app.charts.pixels import address_of
 from app.charts.scales import diverging, faint, round_out
 from kdcore.answers.layer_attention import LayerAttention
@@ -18,6 +20,8 @@ ANSWER = LayerAttention
 
 LEFT, MIDDLE, RIGHT = (0.05, 0.35), (0.41, 0.7), (0.775, 0.945)
 UPPER, LOWER = (0.59, 0.935), (0.04, 0.385)
+ALIKE, AGAINST = 6, 7
+"""Panels of the similarity and of attention against it."""
 STRIP = 0.06
 """What the entropy takes of the place beside a matrix."""
 NARROW = 4
@@ -43,39 +47,35 @@ def draw(answer: LayerAttention, *, dark: bool, fixed: Scales | None = None) -> 
     """Above the mean and the similarity, below one input and attention against similarity."""
     ranges = fixed or scales([answer])
     ink = theme.INK["dark" if dark else "light"]
-    figure = go.Figure()
     size = answer.mean.shape
     kind = "picture" if answer.picture.size else "input"
     named = f"{kind} {answer.number} ({answer.picture_says})"
     blocks = (
-        (UPPER, answer.mean, answer.spread, answer.entropy, answer.entropy_spread, 1),
-        (LOWER, answer.one, None, answer.entropy_one, None, 4),
+        (UPPER, answer.mean, answer.spread, answer.entropy, answer.entropy_spread, 0),
+        (LOWER, answer.one, None, answer.entropy_one, None, 3),
     )
+    traces: list[dict[str, Any]] = []
     layout: dict[str, Any] = {}
     for place, values, spread, unsure, unsure_spread, first in blocks:
         across, down, beside, over = _places(answer.attends, place)
         layout |= _matrix_axes(answer, x=across, y=down, number=first)
-        _heat(figure, answer, values, spread, ranges["attention"], number=first, dark=dark)
         layout |= _entropy_axes(answer, x=beside, y=over, number=first + 1)
-        _entropy(figure, answer, unsure, unsure_spread, number=first + 1, ink=ink)
         layout |= layer_flow.axes(*size, x=MIDDLE, y=place, number=first + 2)
-        figure.add_traces(
-            layer_flow.traces(
-                values, rows=answer.rows, columns=answer.columns, attends=answer.attends, ink=ink,
-                axes={"xaxis": f"x{first + 2}", "yaxis": f"y{first + 2}"},
-            )
-        )  # fmt: skip
-    layout |= _matrix_axes(answer, x=RIGHT, y=UPPER, number=7)
-    _similarity(figure, answer, ranges["similarity"], number=7, dark=dark)
-    layout |= _against_axes(answer, ranges)
-    _against(figure, answer, dark=dark)
-    theme.dress(figure, dark=dark)
-    figure.update_layout(
-        {**layout, "annotations": _texts(answer, named, ink), "images": _thumbnail(answer)},
-        margin={"l": 44, "r": 20, "t": 8, "b": 92}, height=680 + 26 * max(0, max(size) - 4), showlegend=True,
-        legend={"orientation": "h", "x": 0.0, "y": -0.075, "xanchor": "left", "yanchor": "top", "font": {"size": 12}},
-    )  # fmt: skip
-    return figure
+        traces += _heat(answer, values, spread, ranges["attention"], number=first, dark=dark)
+        traces += _entropy(answer, unsure, unsure_spread, number=first + 1, ink=ink)
+        traces += layer_flow.traces(
+            values, rows=answer.rows, columns=answer.columns, attends=answer.attends, number=first + 2, ink=ink
+        )
+    layout |= _matrix_axes(answer, x=RIGHT, y=UPPER, number=ALIKE) | _against_axes(answer, ranges)
+    traces += [*_similarity(answer, ranges["similarity"], dark=dark), *_against(answer, dark=dark)]
+    layout |= {
+        "annotations": _texts(answer, named, ink), "images": _thumbnail(answer),
+        "margin": {"l": 44, "r": 20, "t": 8, "b": 92}, "height": 680 + 26 * max(0, max(size) - 4), "showlegend": True,
+        "legend": {
+            "orientation": "h", "x": 0.0, "y": -0.075, "xanchor": "left", "yanchor": "top", "font": {"size": 12},
+        },
+    }  # fmt: skip
+    return drawn(traces, layout, dark=dark)
 
 
 def rows(answer: LayerAttention) -> Iterator[tuple[object, ...]]:
@@ -113,66 +113,60 @@ def _places(attends: str, place: tuple[float, float]) -> tuple[Any, Any, Any, An
 def _matrix_axes(answer: LayerAttention, *, x: Sequence[float], y: Sequence[float], number: int) -> dict[str, Any]:
     height, width = answer.mean.shape
     plain = {"showgrid": False, "zeroline": False, "fixedrange": True, "automargin": False}
-    return {
-        f"xaxis{number}": {
-            **plain, "domain": list(x), "anchor": f"y{number}", "range": [-0.5, width - 0.5],
-            "tickvals": list(range(width)), "ticktext": answer.columns,
-            "title": {"text": "layer of the teacher", "standoff": 4, "font": {"size": 12}}, "tickfont": {"size": 12},
-        },
-        f"yaxis{number}": {
-            **plain, "domain": list(y), "anchor": f"x{number}", "range": [height - 0.5, -0.5],
-            "tickvals": list(range(height)), "ticktext": answer.rows, "tickfont": {"size": 12},
-            "title": {"text": "layer of the student", "standoff": 4, "font": {"size": 12}},
-        },
+    across = {
+        **plain, "domain": x, "range": [-0.5, width - 0.5], "tickvals": list(range(width)), "ticktext": answer.columns,
+        "title": {"text": "layer of the teacher", "standoff": 4, "font": {"size": 12}}, "tickfont": {"size": 12},
     }  # fmt: skip
+    up = {
+        **plain, "domain": y, "range": [height - 0.5, -0.5], "tickvals": list(range(height)), "ticktext": answer.rows,
+        "title": {"text": "layer of the student", "standoff": 4, "font": {"size": 12}}, "tickfont": {"size": 12},
+    }  # fmt: skip
+    return axes(number, across, up)
 
 
 def _heat(
-    figure: go.Figure, answer: LayerAttention, values: numpy.ndarray, spread: numpy.ndarray | None,
-    limits: Sequence[float], *, number: int, dark: bool,
-) -> None:  # fmt: skip
+    answer: LayerAttention, values: numpy.ndarray, spread: numpy.ndarray | None, limits: Sequence[float], *,
+    number: int, dark: bool,
+) -> list[dict[str, Any]]:  # fmt: skip
     low, high = limits
     words = [
         [f"{value:.2f}" + ("" if spread is None else f"<br>± {spread[row, column]:.2f}")
          for column, value in enumerate(line)]
         for row, line in enumerate(values)
     ]  # fmt: skip
-    figure.add_trace(
-        go.Heatmap(
-            z=values, zmin=low, zmax=high, xgap=2, ygap=2, text=words, texttemplate="%{text}",
-            textfont={"size": 12}, colorscale=diverging(dark=dark, low=low, high=high, centre=answer.even),
-            showscale=False, name="attention" + ("" if spread is None else ", mean"),
-            customdata=[[f"student {row} ↔ teacher {column}" for column in answer.columns] for row in answer.rows],
-            hovertemplate="%{customdata}<br>attention %{text}<extra></extra>",
-            xaxis=f"x{number}", yaxis=f"y{number}",
-        )
+    heat = trace(
+        "heatmap", z=values, zmin=low, zmax=high, xgap=2, ygap=2, text=words, texttemplate="%{text}",
+        textfont={"size": 12}, colorscale=diverging(dark=dark, low=low, high=high, centre=answer.even),
+        showscale=False, name="attention" + ("" if spread is None else ", mean"), customdata=_pairs(answer),
+        hovertemplate="%{customdata}<br>attention %{text}<extra></extra>", **on(number),
     )  # fmt: skip
-    _marks(figure, answer, number=number, dark=dark, legend=number == 1)
+    return [heat, *_marks(answer, number=number, dark=dark, legend=number == 0)]
 
 
-def _marks(figure: go.Figure, answer: LayerAttention, *, number: int, dark: bool, legend: bool) -> None:
+def _pairs(answer: LayerAttention) -> list[list[str]]:
+    return [[f"student {row} ↔ teacher {column}" for column in answer.columns] for row in answer.rows]
+
+
+def _marks(answer: LayerAttention, *, number: int, dark: bool, legend: bool) -> list[dict[str, Any]]:
     """Frames around the strongest pairs, rings in the corner of those of like depth."""
     x: list[float | None] = []
     y: list[float | None] = []
     for row, column in answer.strongest:
         x += [column - 0.47, column + 0.47, column + 0.47, column - 0.47, column - 0.47, None]
         y += [row - 0.46, row - 0.46, row + 0.46, row + 0.46, row - 0.46, None]
-    ink = theme.INK["dark" if dark else "light"]
-    axes = {"xaxis": f"x{number}", "yaxis": f"y{number}"}
-    figure.add_trace(
-        go.Scatter(
-            x=x, y=y, mode="lines", line={"color": ink, "width": 2.5}, hoverinfo="skip", showlegend=legend,
-            name="strongest mean attention", legendgroup="strongest", **axes,
-        )
-    )  # fmt: skip
-    figure.add_trace(
-        go.Scatter(
-            x=[column + 0.34 for _, column in answer.by_depth], y=[row - 0.3 for row, _ in answer.by_depth],
+    shared = {"hoverinfo": "skip", "showlegend": legend, **on(number)}
+    return [
+        trace(
+            "scatter", x=x, y=y, mode="lines", line={"color": theme.INK["dark" if dark else "light"], "width": 2.5},
+            name="strongest mean attention", legendgroup="strongest", **shared,
+        ),
+        trace(
+            "scatter", x=[column + 0.34 for _, column in answer.by_depth], y=[row - 0.3 for row, _ in answer.by_depth],
             mode="markers", marker={"symbol": "circle", "size": 10, "color": "#ffffff",
                                     "line": {"color": "#1f2933", "width": 2}},
-            hoverinfo="skip", showlegend=legend, name="pair of like depth", legendgroup="depth", **axes,
-        )
-    )  # fmt: skip
+            name="pair of like depth", legendgroup="depth", **shared,
+        ),
+    ]  # fmt: skip
 
 
 def _entropy_axes(answer: LayerAttention, *, x: Sequence[float], y: Sequence[float], number: int) -> dict[str, Any]:
@@ -184,76 +178,64 @@ def _entropy_axes(answer: LayerAttention, *, x: Sequence[float], y: Sequence[flo
         "tickfont": {"size": 11}, "title": {"text": "entropy, nats", "standoff": 2, "font": {"size": 11}},
         "showline": True, "mirror": True, "linecolor": theme.CATEGORICAL[-1],
     }  # fmt: skip
-    across = {**plain, "showticklabels": False}
+    layers = {**plain, "showticklabels": False}
     if answer.attends == "student":
-        return {
-            f"xaxis{number}": {**values, "domain": list(x), "anchor": f"y{number}"},
-            f"yaxis{number}": {**across, "domain": list(y), "anchor": f"x{number}", "range": [height - 0.5, -0.5]},
-        }
-    return {
-        f"xaxis{number}": {**across, "domain": list(x), "anchor": f"y{number}", "range": [-0.5, width - 0.5]},
-        f"yaxis{number}": {**values, "domain": list(y), "anchor": f"x{number}"},
-    }
+        return axes(number, {**values, "domain": x}, {**layers, "domain": y, "range": [height - 0.5, -0.5]})
+    return axes(number, {**layers, "domain": x, "range": [-0.5, width - 0.5]}, {**values, "domain": y})
 
 
 def _entropy(
-    figure: go.Figure, answer: LayerAttention, values: numpy.ndarray, spread: numpy.ndarray | None, *,
-    number: int, ink: str,
-) -> None:  # fmt: skip
+    answer: LayerAttention, values: numpy.ndarray, spread: numpy.ndarray | None, *, number: int, ink: str
+) -> list[dict[str, Any]]:
     """A bar for each attending layer, with its standard deviation over inputs and its share of the maximum."""
     most = _most(answer)
     places = list(range(len(values)))
-    numbers = [float(value) for value in values]
-    error = None if spread is None else {"array": [float(value) for value in spread], "color": ink, "thickness": 1}
+    numbers = values.tolist()
     along = answer.attends == "student"
+    error: dict[str, Any] = {}
+    if spread is not None:
+        error["error_x" if along else "error_y"] = {"array": spread.tolist(), "color": ink, "thickness": 1}
     words = [theme.percent(value / most if most > 0 else 1.0, of=99) for value in numbers]
     whose = answer.rows if along else answer.columns
-    figure.add_trace(
-        go.Bar(
-            x=numbers if along else places, y=places if along else numbers, orientation="h" if along else "v",
-            marker={"color": theme.colour(answer.attends), "opacity": 0.5}, width=0.72,
-            error_x=error if along else None, error_y=None if along else error, showlegend=False,
-
+    return [
+        trace(
+            "bar", x=numbers if along else places, y=places if along else numbers, orientation="h" if along else "v",
+            marker={"color": theme.colour(answer.attends), "opacity": 0.5}, width=0.72, showlegend=False,
             name=f"entropy of the {answer.attends}'s attention",
             hovertext=[f"{layer} of the {answer.attends}: entropy {value:.2f} nats, {word} of ln {_options(answer)}"
                        for layer, value, word in zip(whose, numbers, words, strict=True)],
-            hoverinfo="text", xaxis=f"x{number}", yaxis=f"y{number}",
-        )
-    )  # fmt: skip
-    figure.add_trace(
-        go.Scatter(
-            x=[0.03 * most] * len(places) if along else [place - 0.36 for place in places],
+            hoverinfo="text", **error, **on(number),
+        ),
+        trace(
+            "scatter", x=[0.03 * most] * len(places) if along else [place - 0.36 for place in places],
             y=places if along else [0.72 * most] * len(places), mode="text", text=words, textposition="middle right",
             textfont={"size": 11, "color": ink}, hoverinfo="skip", showlegend=False, cliponaxis=False,
-            name="share of the largest entropy", xaxis=f"x{number}", yaxis=f"y{number}",
-        )
-    )  # fmt: skip
+            name="share of the largest entropy", **on(number),
+        ),
+    ]  # fmt: skip
 
 
-def _similarity(figure: go.Figure, answer: LayerAttention, limits: Sequence[float], *, number: int, dark: bool) -> None:
+def _similarity(answer: LayerAttention, limits: Sequence[float], *, dark: bool) -> list[dict[str, Any]]:
     alone = answer.similarity_alone
     told = [
         [f"{value:.2f}" + (f", of the student alone {alone[row, column]:.2f}" if alone.size else "")
          for column, value in enumerate(line)]
         for row, line in enumerate(answer.similarity)
     ]  # fmt: skip
-    figure.add_trace(
-        go.Heatmap(
-            z=answer.similarity, zmin=limits[0], zmax=limits[1], xgap=2, ygap=2, colorscale=theme.SEQUENTIAL,
-            text=[[_with_alone(answer, row, column) for column in range(len(answer.columns))]
-                  for row in range(len(answer.rows))],
-            texttemplate="%{text}", textfont={"size": 12}, name=answer.measure, hovertext=told,
-            colorbar={
-                "title": {"text": answer.measure, "side": "right", "font": {"size": 12}},
-                "tickfont": {"size": 11}, "thickness": 10, "outlinewidth": 0,
-                "x": RIGHT[1] + 0.005, "y": sum(UPPER) / 2, "len": UPPER[1] - UPPER[0], "lenmode": "fraction",
-            },
-            customdata=[[f"student {row} ↔ teacher {column}" for column in answer.columns] for row in answer.rows],
-            hovertemplate=f"%{{customdata}}<br>{answer.measure} %{{hovertext}}<extra></extra>",
-            xaxis=f"x{number}", yaxis=f"y{number}",
-        )
+    heat = trace(
+        "heatmap", z=answer.similarity, zmin=limits[0], zmax=limits[1], xgap=2, ygap=2, colorscale=theme.SEQUENTIAL,
+        text=[[_with_alone(answer, row, column) for column in range(len(answer.columns))]
+              for row in range(len(answer.rows))],
+        texttemplate="%{text}", textfont={"size": 12}, name=answer.measure, hovertext=told,
+        colorbar={
+            "title": {"text": answer.measure, "side": "right", "font": {"size": 12}},
+            "tickfont": {"size": 11}, "thickness": 10, "outlinewidth": 0,
+            "x": RIGHT[1] + 0.005, "y": sum(UPPER) / 2, "len": UPPER[1] - UPPER[0], "lenmode": "fraction",
+        },
+        customdata=_pairs(answer), hovertemplate=f"%{{customdata}}<br>{answer.measure} %{{hovertext}}<extra></extra>",
+        **on(ALIKE),
     )  # fmt: skip
-    _marks(figure, answer, number=number, dark=dark, legend=False)
+    return [heat, *_marks(answer, number=ALIKE, dark=dark, legend=False)]
 
 
 def _with_alone(answer: LayerAttention, row: int, column: int) -> str:
@@ -271,42 +253,42 @@ def _alone_stands_there(answer: LayerAttention) -> bool:
 def _against_axes(answer: LayerAttention, ranges: Scales) -> dict[str, Any]:
     low, high = ranges["reached"]
     margin = max(0.02, 0.08 * (high - low))
-    return {
-        "xaxis8": {"domain": list(RIGHT), "anchor": "y8", "range": [low - margin, high + margin], "automargin": False,
-                   "title": {"text": answer.measure, "standoff": 4, "font": {"size": 12}}, "zeroline": False},
-        "yaxis8": {"domain": list(LOWER), "anchor": "x8", "automargin": False, "zeroline": False,
-                   "range": [-0.03, min(1.0, ranges["attention"][1]) + 0.05],
-                   "title": {"text": "mean attention", "standoff": 4, "font": {"size": 12}}},
+    shared = {"automargin": False, "zeroline": False}
+    across = {
+        **shared, "domain": RIGHT, "range": [low - margin, high + margin],
+        "title": {"text": answer.measure, "standoff": 4, "font": {"size": 12}},
     }  # fmt: skip
+    up = {
+        **shared, "domain": LOWER, "range": [-0.03, min(1.0, ranges["attention"][1]) + 0.05],
+        "title": {"text": "mean attention", "standoff": 4, "font": {"size": 12}},
+    }  # fmt: skip
+    return axes(AGAINST, across, up)
 
 
-def _against(figure: go.Figure, answer: LayerAttention, *, dark: bool) -> None:
+def _against(answer: LayerAttention, *, dark: bool) -> list[dict[str, Any]]:
     """Mean attention against similarity: a line for each attending layer, rising where attention follows likeness."""
     along = answer.attends == "student"
+    others, side = (answer.columns, "teacher") if along else (answer.rows, "student")
+    traces = []
     for number, name in enumerate(answer.rows if along else answer.columns):
         attention = answer.mean[number] if along else answer.mean[:, number]
         alike = answer.similarity[number] if along else answer.similarity[:, number]
         order = numpy.argsort(alike, kind="stable")
-        others = answer.columns if along else answer.rows
-        side = "teacher" if along else "student"
-        figure.add_trace(
-            go.Scatter(
-                x=[float(alike[place]) for place in order], y=[float(attention[place]) for place in order],
-                mode="lines+markers", name=f"{answer.attends}'s {name}",
-                line={"color": theme.colour(answer.attends), "width": 1},
+        traces.append(
+            trace(
+                "scatter", x=alike[order].tolist(), y=attention[order].tolist(), mode="lines+markers",
+                name=f"{answer.attends}'s {name}", line={"color": theme.colour(answer.attends), "width": 1},
                 marker={"symbol": SYMBOLS[number % len(SYMBOLS)], "size": 9},
                 hovertext=[f"{answer.attends}'s {name} with the {side}'s {others[place]}" for place in order],
                 hovertemplate=f"%{{hovertext}}<br>{answer.measure} %{{x:.2f}}<br>attention %{{y:.2f}}<extra></extra>",
-                xaxis="x8", yaxis="y8",
+                **on(AGAINST),
             )
         )  # fmt: skip
-    figure.add_trace(
-        go.Scatter(
-            x=[-1.5, 1.5], y=[answer.even, answer.even], mode="lines", name=f"even share ({answer.even:.2f})",
-            line={"dash": "dot", "width": 1.5, "color": faint(dark=dark, strong=True)}, hoverinfo="skip",
-            xaxis="x8", yaxis="y8",
-        )
+    even = trace(
+        "scatter", x=[-1.5, 1.5], y=[answer.even, answer.even], mode="lines", name=f"even share ({answer.even:.2f})",
+        line={"dash": "dot", "width": 1.5, "color": faint(dark=dark, strong=True)}, hoverinfo="skip", **on(AGAINST),
     )  # fmt: skip
+    return [*traces, even]
 
 
 def _texts(answer: LayerAttention, named: str, ink: str) -> list[dict[str, Any]]:
@@ -345,12 +327,10 @@ def _thumbnail(answer: LayerAttention) -> list[dict[str, Any]]:
     """The chosen picture beside its title."""
     if not answer.picture.size:
         return []
-    return [
-        {
-            "source": address_of(answer.picture), "xref": "paper", "yref": "paper", "x": LEFT[0], "y": LOWER[1] + 0.012,
-            "sizex": 0.026, "sizey": 0.062, "xanchor": "left", "yanchor": "bottom", "sizing": "contain",
-        }
-    ]  # fmt: skip
+    return [{
+        "source": address_of(answer.picture), "xref": "paper", "yref": "paper", "x": LEFT[0], "y": LOWER[1] + 0.012,
+        "sizex": 0.026, "sizey": 0.062, "xanchor": "left", "yanchor": "bottom", "sizing": "contain",
+    }]  # fmt: skip
 
 
 def _options(answer: LayerAttention) -> int:

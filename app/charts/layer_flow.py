@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy
-import plotly.graph_objects as go
 
 from app import theme
+from app.charts import panels
+from app.charts.drawn import trace
 
 GAP = 0.07
 """Between two layers of one side, where 1 is the height of all bands together."""
@@ -73,19 +74,20 @@ def traces(
     rows: Sequence[str],
     columns: Sequence[str],
     attends: str,
-    axes: dict[str, str],
+    number: int,
     ink: str,
-) -> list[go.Scatter]:
-    """The bands, the layers' bars and their names; `axes` says on which axes ({"xaxis": "x2", "yaxis": "y2"})."""
+) -> list[dict[str, Any]]:
+    """The bands, the layers' bars and their names, in that panel."""
     drawn = bands(attention)
     best = attention.argmax(axis=1 if attends == "student" else 0)
+    axes = panels.on(number)
     found = []
     for band in drawn:
         x, y = outline(band)
         strongest = best[band.row] == band.column if attends == "student" else best[band.column] == band.row
         found.append(
-            go.Scatter(
-                x=x, y=y, fill="toself", mode="lines", line={"width": 0, "color": theme.colour(attends)},
+            trace(
+                "scatter", x=x, y=y, fill="toself", mode="lines", line={"width": 0, "color": theme.colour(attends)},
                 fillcolor=_faded(theme.colour(attends), 0.62 if strongest else 0.22), hoveron="fills",
                 hoverinfo="text", showlegend=False, name=f"teacher {columns[band.column]} → student {rows[band.row]}",
                 text=f"teacher {columns[band.column]} → student {rows[band.row]}: "
@@ -101,15 +103,16 @@ def axes(rows: int, columns: int, *, x: Sequence[float], y: Sequence[float], num
     """Layout of the two axes, without ticks: places say nothing here, widths do."""
     tall = 1.0 + GAP * (max(rows, columns) - 1)
     plain = {"showgrid": False, "zeroline": False, "showticklabels": False, "fixedrange": True}
-    return {
-        f"xaxis{number}": {**plain, "domain": list(x), "anchor": f"y{number}", "range": [-0.32, 1.32]},
-        f"yaxis{number}": {**plain, "domain": list(y), "anchor": f"x{number}", "range": [tall + 0.02, -0.02]},
-    }
+    return panels.axes(
+        number,
+        {**plain, "domain": x, "range": [-0.32, 1.32]},
+        {**plain, "domain": y, "range": [tall + 0.02, -0.02]},
+    )
 
 
 def _layers(
     part: str, names: Sequence[str], drawn: Sequence[Band], *, axes: dict[str, str], ink: str
-) -> list[go.Scatter]:
+) -> list[dict[str, Any]]:
     """The bars of one side as one trace with gaps, and their names as another."""
     x: list[float | None] = []
     y: list[float | None] = []
@@ -124,12 +127,12 @@ def _layers(
         middles.append(round((top + bottom) / 2, 4))
     colour = theme.colour(part)
     return [
-        go.Scatter(
-            x=x, y=y, fill="toself", mode="lines", line={"width": 2, "color": colour}, fillcolor=colour,
+        trace(
+            "scatter", x=x, y=y, fill="toself", mode="lines", line={"width": 2, "color": colour}, fillcolor=colour,
             hoverinfo="skip", showlegend=False, name=f"layers of the {part}", **axes,
         ),
-        go.Scatter(
-            x=[edge + way * (BAR + 0.02)] * len(names), y=middles, mode="text", text=list(names),
+        trace(
+            "scatter", x=[edge + way * (BAR + 0.02)] * len(names), y=middles, mode="text", text=list(names),
             textposition="middle left" if part == "teacher" else "middle right", textfont={"size": 12, "color": ink},
             hoverinfo="skip", showlegend=False, name=f"names of the {part}'s layers", cliponaxis=False, **axes,
         ),

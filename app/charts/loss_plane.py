@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 
 from app import theme
 from app.charts.drawn import drawn, trace
-from app.charts.panels import FAMILY, heading, named, spans, suffix
+from app.charts.panels import FAMILY, axes, heading, named, on, spans
 from app.charts.scales import log_ticks
 from kdcore.answers.loss_plane import LossPlane
 
@@ -31,7 +31,6 @@ def draw(answer: LossPlane, *, dark: bool) -> go.Figure:
     texts: list[dict[str, Any]] = []
     layout: dict[str, Any] = {}
     for number, (part, z) in enumerate(heights.items()):
-        axis = suffix(number)
         left, right = domains[number]
         traces.append(
             trace(
@@ -46,29 +45,30 @@ def draw(answer: LossPlane, *, dark: bool) -> go.Figure:
                     "outlinewidth": 0, "tickvals": [math.log10(tick) for tick in ticks],
                     "ticktext": [f"{tick:g}" for tick in ticks],
                 },
-                xaxis=f"x{axis}", yaxis=f"y{axis}",
+                **on(number),
             )
         )  # fmt: skip
         traces.append(
             trace(
-                "scatter", x=[0.0], y=[0.0], mode="markers", showlegend=False, xaxis=f"x{axis}", yaxis=f"y{axis}",
+                "scatter", x=[0.0], y=[0.0], mode="markers", showlegend=False, **on(number),
                 marker={"size": 11, "color": theme.COLOURS[part], "line": {"color": "#ffffff", "width": 1.5}},
                 hovertemplate=f"{named(part)} as it is: {answer.own[part]:.3f} nats<extra></extra>",
             )
         )  # fmt: skip
         texts.append(heading(f"{named(part)}: {answer.own[part]:.2f} nats where it stands", left))
-        shared = {"showgrid": False, "zeroline": False, "nticks": 5}
-        layout |= {
-            f"xaxis{axis}": {
-                **shared, "domain": [left, right], "anchor": f"y{axis}", "constrain": "domain",
+        shared = {"showgrid": False, "zeroline": False, "nticks": 5, "constrain": "domain"}
+        layout |= axes(
+            number,
+            {
+                **shared, "domain": [left, right],
                 "title": {"text": "first direction, filter lengths", "standoff": 4},
             },
-            f"yaxis{axis}": {
-                **shared, "anchor": f"x{axis}", "scaleanchor": f"x{axis}", "constrain": "domain",
+            {
+                **shared, "scaleanchor": on(number)["xaxis"],
                 "title": {"text": "second direction" if number == 0 else "", "standoff": 2},
             },
-        }  # fmt: skip
-    last = suffix(len(heights))
+        )  # fmt: skip
+    last = len(heights)
     for part, values in answer.rise.items():
         mean, spread = values.mean(axis=1), values.std(axis=1)
         across = numpy.concatenate([[0.0], answer.radii])
@@ -78,12 +78,12 @@ def draw(answer: LossPlane, *, dark: bool) -> go.Figure:
                 "scatter", x=numpy.concatenate([across, across[::-1]]),
                 y=numpy.concatenate([mean + spread, (mean - spread)[::-1]]),
                 fill="toself", mode="lines", fillcolor=_faint(theme.COLOURS[part]), line={"width": 0}, hoverinfo="skip",
-                showlegend=False, xaxis=f"x{last}", yaxis=f"y{last}",
+                showlegend=False, **on(last),
             )
         )  # fmt: skip
         traces.append(
             trace(
-                "scatter", x=across, y=mean, mode="lines+markers", name=named(part), xaxis=f"x{last}", yaxis=f"y{last}",
+                "scatter", x=across, y=mean, mode="lines+markers", name=named(part), **on(last),
                 line={"color": theme.COLOURS[part], "dash": theme.DASHES[part], "width": 2.5},
                 hovertemplate="at %{x:.2f}: %{y:.2f} nats more<extra>" + named(part) + "</extra>",
             )
@@ -91,13 +91,11 @@ def draw(answer: LossPlane, *, dark: bool) -> go.Figure:
     texts.append(
         heading(f"Rise over {next(iter(answer.rise.values())).shape[1]} walks, ± standard deviation", domains[-1][0])
     )
-    layout |= {
-        f"xaxis{last}": {
-            "domain": domains[-1], "anchor": f"y{last}", "rangemode": "tozero",
-            "title": {"text": "distance, filter lengths", "standoff": 4},
-        },
-        f"yaxis{last}": {"anchor": f"x{last}", "title": {"text": "rise of the loss, nats", "standoff": 2}},
-    }  # fmt: skip
+    distance = {"text": "distance, filter lengths", "standoff": 4}
+    layout |= axes(
+        last, {"domain": domains[-1], "rangemode": "tozero", "title": distance},
+        {"title": {"text": "rise of the loss, nats", "standoff": 2}},
+    )  # fmt: skip
     layout |= {
         "height": 410, "font": {"family": FAMILY}, "annotations": texts, "hovermode": "closest",
         "margin": {"l": 52, "r": 8, "t": 36, "b": 76},

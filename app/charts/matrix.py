@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 
 from app import theme
 from app.charts.drawn import drawn, trace
+from app.charts.panels import axes, heading, on, spans, within
 from app.charts.scales import diverging, round_out
 from kdcore.answers.matrix import Matrix
 
@@ -48,13 +49,11 @@ def draw(answer: Matrix, *, dark: bool, fixed: Scales | None = None) -> go.Figur
     shared = not answer.centre and len({tuple(ranges[title]) for title in answer.panels}) == 1
     narrow = shared and count > 2
     space = 0.03 if narrow else 0.12 if shared else 0.2
-    each = (1 - space * (count - 1)) / count
     height = 150 + (74 if answer.spread else 48) * min(8, max(2, len(answer.rows)))
     room = max(8, (height - ABOVE - BELOW) // LETTER)
     texts = []
-    for number, (title, values) in enumerate(answer.panels.items()):
-        suffix = "" if number == 0 else str(number + 1)
-        left = number * (each + space)
+    panels = zip(answer.panels.items(), spans(count, space=space), strict=True)
+    for number, ((title, values), (left, right)) in enumerate(panels):
         low, high = ranges[title]
         spread = answer.spread.get(title)
         words = [
@@ -66,23 +65,15 @@ def draw(answer: Matrix, *, dark: bool, fixed: Scales | None = None) -> go.Figur
             ]
             for row, line in enumerate(values)
         ]
-        layout |= {
-            f"xaxis{suffix}": {
-                "domain": [left, left + each],
-                "title": {"text": answer.column_axis},
-                "anchor": f"y{suffix}",
-                "type": "category",
-                "showgrid": False,
+        plain = {"type": "category", "showgrid": False}
+        layout |= axes(
+            number,
+            {**plain, "domain": [left, right], "title": {"text": answer.column_axis}},
+            {
+                **plain, "title": {"text": answer.row_axis if number == 0 or not narrow else ""},
+                "showticklabels": number == 0 or not narrow, "autorange": "reversed",
             },
-            f"yaxis{suffix}": {
-                "title": {"text": answer.row_axis if number == 0 or not narrow else ""},
-                "showticklabels": number == 0 or not narrow,
-                "anchor": f"x{suffix}",
-                "type": "category",
-                "autorange": "reversed",
-                "showgrid": False,
-            },
-        }
+        )  # fmt: skip
         even = f"; even share {answer.centre[title]:.2f}" if title in answer.centre else ""
         lines = [answer.value_axis, *([f"(mean{even})"] if even or spread is not None else [])]
         told = "<br>".join(part for line in lines for part in wrap(line, room))
@@ -106,30 +97,16 @@ def draw(answer: Matrix, *, dark: bool, fixed: Scales | None = None) -> go.Figur
                 showscale=number == count - 1 or not shared,
                 colorbar={
                     "title": {"text": told, "side": "right"},
-                    "x": left + each + 0.01,
+                    "x": right + 0.01,
                     "thickness": 12,
                     "outlinewidth": 0,
                 },
                 hovertemplate=f"{answer.row_axis} %{{y}}<br>{answer.column_axis} %{{x}}<br>"
                 f"{answer.value_axis} %{{text}}<extra></extra>",
-                xaxis=f"x{suffix}",
-                yaxis=f"y{suffix}",
+                **on(number),
             )
         )
-        texts.append(
-            {
-                "text": title.replace(": ", ":<br>"),
-                "x": left,
-                "y": 1.01,
-                "xref": "paper",
-                "yref": "paper",
-                "xanchor": "left",
-                "yanchor": "bottom",
-                "showarrow": False,
-                "align": "left",
-                "font": {"size": 13},
-            }
-        )
+        texts.append(heading(title.replace(": ", ":<br>"), left))
     layout |= {"annotations": texts, "margin": {"l": 90, "r": 90, "t": ABOVE, "b": BELOW}, "height": height}
     return drawn(traces, layout, dark=dark)
 
@@ -141,11 +118,10 @@ def marks(answer: Matrix, field: tuple[int, int]) -> dict[str, list[dict[str, ob
         return {"shapes": []}
     frames: list[dict[str, object]] = []
     for number in range(len(answer.panels)):
-        suffix = "" if number == 0 else str(number + 1)
         for colour, width in ((theme.INK["light"], 6), ("#ffffff", 2.5)):  # shows on every colour, in light and dark
             frames.append(
                 {
-                    "type": "rect", "xref": f"x{suffix}", "yref": f"y{suffix}", "layer": "above",
+                    "type": "rect", **within(number), "layer": "above",
                     "x0": column - 0.46, "x1": column + 0.46, "y0": row - 0.46, "y1": row + 0.46,
                     "line": {"color": colour, "width": width},
                 }

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy
 import plotly.graph_objects as go
 
 from app import theme
-from app.charts.panels import NAMES, heading, spans, suffix
+from app.charts.drawn import drawn, trace
+from app.charts.panels import NAMES, axes, heading, on, spans
 from app.charts.scales import faint
 from kdcore.answers.neurons import Neurons
 
@@ -17,34 +19,31 @@ ANSWER = Neurons
 
 def draw(answer: Neurons, *, dark: bool) -> go.Figure:
     """The figure, a panel for each layer."""
-    traces: list[object] = []
-    layout: dict[str, object] = {"template": theme.template(dark=dark)}  # one layout at the end: each update costs much
+    traces: list[dict[str, Any]] = []
+    layout: dict[str, Any] = {}
     texts = []
     panels = spans(len(answer.panels), space=0.045)
-    for number, ((left, right), title) in enumerate(zip(panels, answer.panels, strict=True)):
-        ending = suffix(number)
-        axes = {"xaxis": f"x{ending}", "yaxis": f"y{ending}"}
+    for number, (place, title) in enumerate(zip(panels, answer.panels, strict=True)):
         below = answer.neuron_axis if _titled(number, len(panels)) else ""
         count = max(len(answer.values[f"{part}|{number}"]) for part in _parts(answer, number))
-        layout.update(
+        layout |= axes(
+            number,
             {
-                f"xaxis{ending}": {
-                    "domain": [left, right], "anchor": f"y{ending}", "range": [0.4, count + 0.6], "showgrid": False,
-                    "title": {"text": below, "standoff": 6}, "nticks": 6,
-                },
-                f"yaxis{ending}": {
-                    "anchor": f"x{ending}", "range": [0, 1.04], "tickformat": ".0%",
-                    "title": {"text": answer.value_axis if number == 0 else ""}, "showticklabels": number == 0,
-                },
-            }
+                "domain": place, "range": [0.4, count + 0.6], "showgrid": False, "nticks": 6,
+                "title": {"text": below, "standoff": 6},
+            },
+            {
+                "range": [0, 1.04], "tickformat": ".0%", "showticklabels": number == 0,
+                "title": {"text": answer.value_axis if number == 0 else ""},
+            },
         )  # fmt: skip
         if answer.reference:
             traces.append(
-                go.Scatter(
-                    x=[0.4, count + 0.6], y=[answer.reference[number]] * 2, mode="lines", name=answer.reference_says,
+                trace(
+                    "scatter", x=[0.4, count + 0.6], y=[answer.reference[number]] * 2, mode="lines",
                     line={"dash": "dash", "width": 1.5, "color": faint(dark=dark, strong=True)},
-                    showlegend=number == 0, legendgroup="reference",
-                    hovertemplate=f"{answer.reference_says}: %{{y:.0%}}<extra></extra>", **axes,
+                    name=answer.reference_says, showlegend=number == 0, legendgroup="reference",
+                    hovertemplate=f"{answer.reference_says}: %{{y:.0%}}<extra></extra>", **on(number),
                 )
             )  # fmt: skip
         for part in reversed(_parts(answer, number)):
@@ -52,12 +51,12 @@ def draw(answer: Neurons, *, dark: bool) -> go.Figure:
             order = numpy.argsort(-values, kind="stable")
             words = [f"neuron {one}" for one in order]
             traces.append(
-                go.Scatter(
-                    x=numpy.arange(1, len(values) + 1), y=values[order], customdata=words, mode="lines+markers",
-                    name=NAMES[part], legendgroup=part, showlegend=number == 0,
+                trace(
+                    "scatter", x=numpy.arange(1, len(values) + 1), y=values[order], customdata=words,
+                    mode="lines+markers", name=NAMES[part], legendgroup=part, showlegend=number == 0,
                     line={"width": 2.2, "color": theme.COLOURS[part], "dash": theme.DASHES[part]},
                     marker={"size": 6 if part == "student" else 5},
-                    hovertemplate="%{customdata}: %{y:.1%}<extra>" + NAMES[part] + "</extra>", **axes,
+                    hovertemplate="%{customdata}: %{y:.1%}<extra>" + NAMES[part] + "</extra>", **on(number),
                 )
             )  # fmt: skip
         means = ", ".join(
@@ -66,12 +65,12 @@ def draw(answer: Neurons, *, dark: bool) -> go.Figure:
         )
         top = numpy.argsort(-answer.values[f"student|{number}"], kind="stable")[: answer.named]
         most = f"; the student's highest: {', '.join(map(str, top))}" if answer.named else ""
-        texts.append(heading(f"<b>{title}</b><br><span style='font-size:12px'>mean {means}{most}</span>", left))
+        texts.append(heading(f"<b>{title}</b><br><span style='font-size:12px'>mean {means}{most}</span>", place[0]))
     layout |= {
         "annotations": texts, "height": 430, "margin": {"l": 62, "r": 12, "t": 48, "b": 90}, "hovermode": "closest",
         "legend": {"orientation": "h", "y": -0.24, "x": 0, "yanchor": "top"},
     }  # fmt: skip
-    return go.Figure(traces, layout)
+    return drawn(traces, layout, dark=dark)
 
 
 def rows(answer: Neurons) -> Iterator[tuple[object, ...]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from app.theme import COLOURS, INK
@@ -27,6 +27,22 @@ def spans(count: int, *, space: float) -> list[tuple[float, float]]:
 def suffix(number: int) -> str:
     """What plotly's axes of a panel end with, panels counted from 0."""
     return "" if number == 0 else str(number + 1)
+
+
+def on(number: int) -> dict[str, str]:
+    """Which axes a trace of that panel stands on."""
+    return {"xaxis": f"x{suffix(number)}", "yaxis": f"y{suffix(number)}"}
+
+
+def within(number: int) -> dict[str, str]:
+    """To which axes a text, a shape or a picture in that panel refers."""
+    return {"xref": f"x{suffix(number)}", "yref": f"y{suffix(number)}"}
+
+
+def axes(number: int, across: Mapping[str, Any], up: Mapping[str, Any]) -> dict[str, Any]:
+    """Layout of that panel's axes."""
+    end = suffix(number)
+    return {f"xaxis{end}": {"anchor": f"y{end}", **across}, f"yaxis{end}": {"anchor": f"x{end}", **up}}
 
 
 def named(part: str) -> str:
@@ -54,14 +70,14 @@ def beside(names: Sequence[str]) -> int:
     return round(42 + LETTER * min(MOST, max(map(len, names))))
 
 
-def row_frames(row: int, columns: int, axes: Sequence[str]) -> list[dict[str, Any]]:
-    """Frames around a row of heat maps that stand on the axes of these suffixes; they show on every colour."""
+def row_frames(row: int, columns: int, panels: Iterable[int]) -> list[dict[str, Any]]:
+    """Frames around a row of the heat maps in these panels; they show on every colour."""
     return [
         {
-            "type": "rect", "xref": f"x{axis}", "yref": f"y{axis}", "layer": "above", "x0": -0.5, "x1": columns - 0.5,
+            "type": "rect", **within(number), "layer": "above", "x0": -0.5, "x1": columns - 0.5,
             "y0": row - 0.5, "y1": row + 0.5, "line": {"color": colour, "width": width},
         }
-        for axis in axes for colour, width in ((INK["light"], 5), ("#ffffff", 2))
+        for number in panels for colour, width in ((INK["light"], 5), ("#ffffff", 2))
     ]  # fmt: skip
 
 

@@ -7,8 +7,9 @@ from collections.abc import Iterator, Sequence
 import numpy
 import plotly.graph_objects as go
 
+from app.charts.drawn import drawn, trace
 from app.charts.pixels import address_of
-from app.theme import dress, percent
+from app.theme import percent
 from kdcore.answers.picture_grid import PictureGrid
 
 ANSWER = PictureGrid
@@ -43,32 +44,31 @@ def pictured(
     high = 0.9 * height / width
     tall = high + (WORDS + (lines - 1) * LINE) * across / ACROSS  # letters stay as high where pictures are larger
     down = max(1, -(-count // across))
-    figure = go.Figure(go.Image(
-        source=address_of(_sheet(large, across, tall, dark=dark)), hoverinfo="skip", x0=0, y0=0,
-    ))  # fmt: skip
     step = width / 0.9
-    figure.add_trace(go.Scatter(
-        x=[(place % across + 0.45) * step for place in range(count)],
-        y=[(place // across * tall + high / 2) * step for place in range(count)],
-        mode="markers", marker={"opacity": 0.0, "size": 30}, showlegend=False,
-        hovertemplate="%{text}<extra></extra>", text=list(told),
-    ))  # fmt: skip
-    for place, text in enumerate(words):
-        figure.add_annotation(
-            x=(place % across + 0.45) * step, y=(place // across * tall + high + 0.02) * step, yanchor="top",
-            showarrow=False, text=text, font={"size": 11},
-        )  # fmt: skip
-    dress(figure, dark=dark)
-    figure.update_layout(
-        margin={"l": 4, "r": 4, "t": 4, "b": 34}, meta={"aspect": down * tall / across}, hovermode="closest",
+    middles = [(place % across + 0.45) * step for place in range(count)]
+    sheet = trace("image", source=address_of(_sheet(large, across, tall, dark=dark)), hoverinfo="skip", x0=0, y0=0)
+    marks = trace(
+        "scatter", x=middles, y=[(place // across * tall + high / 2) * step for place in range(count)], mode="markers",
+        marker={"opacity": 0.0, "size": 30}, showlegend=False, hovertemplate="%{text}<extra></extra>", text=list(told),
     )  # fmt: skip
-    figure.add_annotation(
-        x=0, y=0, xref="paper", yref="paper", yanchor="top", xanchor="left", yshift=-8, showarrow=False,
-        text=foot, font={"size": 12},
-    )  # fmt: skip
-    figure.update_xaxes(visible=False, range=[-0.05 * step, across * step], constrain="domain")
-    figure.update_yaxes(visible=False, range=[down * tall * step, -0.05 * step], scaleanchor="x", constrain="domain")
-    return figure
+    under = [
+        {
+            "x": middles[place], "y": (place // across * tall + high + 0.02) * step, "yanchor": "top",
+            "showarrow": False, "text": text, "font": {"size": 11},
+        }
+        for place, text in enumerate(words)
+    ]  # fmt: skip
+    below_all = {
+        "x": 0, "y": 0, "xref": "paper", "yref": "paper", "yanchor": "top", "xanchor": "left", "yshift": -8,
+        "showarrow": False, "text": foot, "font": {"size": 12},
+    }  # fmt: skip
+    hidden = {"visible": False, "constrain": "domain"}
+    layout = {
+        "margin": {"l": 4, "r": 4, "t": 4, "b": 34}, "meta": {"aspect": down * tall / across}, "hovermode": "closest",
+        "annotations": [*under, below_all], "xaxis": {**hidden, "range": [-0.05 * step, across * step]},
+        "yaxis": {**hidden, "range": [down * tall * step, -0.05 * step], "scaleanchor": "x"},
+    }  # fmt: skip
+    return drawn([sheet, marks], layout, dark=dark)
 
 
 def rows(answer: PictureGrid) -> Iterator[tuple[object, ...]]:

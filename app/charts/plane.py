@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy
 import plotly.graph_objects as go
 from scipy.ndimage import distance_transform_edt
 
 from app import theme
+from app.charts.drawn import drawn, trace
+from app.charts.panels import NAMES, axes, heading, named, on, spans, within
 from app.charts.pixels import address_of
 from app.charts.scales import faint, shade
 from kdcore.answers.plane import Plane
 
 ANSWER = Plane
 
-NAMES = {"teacher": "Teacher", "student": "Student", "baseline": "Student alone"}
 CLASSES = ("#0f9d77", "#a566c4", "#b58900", "#3aa3a8", "#d14b6f", "#7a8b2d", "#8a6d5b", "#5b6abf", "#e05ad6", "#1b6e3c")
 """Of the classes: none is the colour of a teacher or a student."""
 SIGNS = {"light": ((0.0, "#0b5d4a"), (0.5, "#7cc7b0"), (1.0, "#f4fbf8")),
@@ -35,165 +37,102 @@ RADIUS = 0.0075
 
 def draw(answer: Plane, *, dark: bool) -> go.Figure:
     """The figure. Its `layout.meta["aspect"]` is the height of the plot over its width at which both axes are equal."""
-    traces: list[object] = []
-    layout: dict[str, object] = {"template": theme.template(dark=dark)}  # one layout at the end: each update costs much
+    traces: list[dict[str, Any]] = []
+    layout: dict[str, Any] = {}
     parts = list(answer.decisions)
-    count = len(parts)
-    each, space = (1 - 0.04 * (count - 1)) / count, 0.04
-    texts = []
+    places = spans(len(parts), space=0.04)
+    texts: list[dict[str, Any]] = []
     colours = class_colours(len(answer.class_names))
-    pictures: list[dict[str, object]] = []
+    pictures: list[dict[str, Any]] = []
     there = {int(label) for label in answer.labels}
+    ink = theme.INK["dark" if dark else "light"]
     for number, part in enumerate(parts):
-        suffix = "" if number == 0 else str(number + 1)
-        axes = {"xaxis": f"x{suffix}", "yaxis": f"y{suffix}"}
-        left = number * (each + space)
+        first, here = number == 0, on(number)
+        bare = {"zeroline": False, "showgrid": False}
         span_x, span_y = ([float(axis[0]), float(axis[-1])] for axis in (answer.x, answer.y))
-        layout.update(
+        layout |= axes(
+            number,
             {
-                f"xaxis{suffix}": {
-                    "domain": [left, left + each],
-                    "range": span_x,
-                    "title": {"text": answer.x_axis, "standoff": 4},
-                    "anchor": f"y{suffix}",
-                    "matches": None if number == 0 else "x",
-                    "zeroline": False,
-                    "showgrid": False,
-                },
-                f"yaxis{suffix}": {
-                    "range": span_y,
-                    "matches": None if number == 0 else "y",
-                    "anchor": f"x{suffix}",
-                    "title": {"text": answer.y_axis if number == 0 else ""},
-                    "showticklabels": number == 0,
-                    "zeroline": False,
-                    "showgrid": False,
-                },
-            }
-        )
+                "domain": places[number], "range": span_x, "title": {"text": answer.x_axis, "standoff": 4}, **bare,
+                **({} if first else {"matches": "x"}),
+            },
+            {
+                "range": span_y, "title": {"text": answer.y_axis if first else ""}, "showticklabels": first, **bare,
+                **({} if first else {"matches": "y"}),
+            },
+        )  # fmt: skip
         if part in answer.signs:
-            traces.append(_equal_signs(answer, part, axes=axes, dark=dark, bar=part == next(iter(answer.signs))))
+            traces.append(_equal_signs(answer, part, number, dark=dark, bar=part == next(iter(answer.signs))))
         else:
             traces.append(
-                go.Heatmap(
-                    x=answer.x,
-                    y=answer.y,
-                    z=answer.decisions[part],
-                    zmin=0,
-                    zmax=max(1, len(colours) - 1),
-                    colorscale=steps(colours),
-                    opacity=0.38 if dark else 0.3,
-                    showscale=False,
-                    name="decides",
-                    hoverinfo="skip",
-                    **axes,
+                trace(
+                    "heatmap", x=answer.x, y=answer.y, z=answer.decisions[part], zmin=0, zmax=max(1, len(colours) - 1),
+                    colorscale=steps(colours), opacity=0.38 if dark else 0.3, showscale=False, name="decides",
+                    hoverinfo="skip", **here,
                 )
-            )
+            )  # fmt: skip
         if part in answer.disagreement and part not in answer.signs:
             traces.append(
-                go.Heatmap(
-                    x=answer.x,
-                    y=answer.y,
-                    z=answer.disagreement[part],
-                    zmin=0,
-                    zmax=1,
-                    showscale=False,
-                    hoverinfo="skip",
-                    colorscale=[[0, "rgba(0,0,0,0)"], [1, shade(dark=dark)]],
-                    name="otherwise than the teacher",
-                    **axes,
+                trace(
+                    "heatmap", x=answer.x, y=answer.y, z=answer.disagreement[part], zmin=0, zmax=1, showscale=False,
+                    hoverinfo="skip", colorscale=[[0, "rgba(0,0,0,0)"], [1, shade(dark=dark)]],
+                    name="otherwise than the teacher", **here,
                 )
-            )
+            )  # fmt: skip
         for label, colour in enumerate(colours):
             if len(answer.pictures) and label not in there:
                 continue
             x, y = dots(answer.points[answer.labels == label], answer)
             traces.append(
-                go.Scatter(
-                    x=x,
-                    y=y,
-                    mode="lines",
-                    fill="toself",
-                    fillcolor=colour,
-                    line={"width": 0.7, "color": theme.INK["dark" if dark else "light"], "simplify": False},
-                    name=answer.class_names[label],
-                    legendgroup=f"class {label}",
-                    showlegend=number == 0 and not len(answer.pictures),
-                    hoverinfo="skip",
-                    **axes,
+                trace(
+                    "scatter", x=x, y=y, mode="lines", fill="toself", fillcolor=colour,
+                    line={"width": 0.7, "color": ink, "simplify": False}, name=answer.class_names[label],
+                    legendgroup=f"class {label}", showlegend=first and not len(answer.pictures), hoverinfo="skip",
+                    **here,
                 )
-            )
+            )  # fmt: skip
         lines = answer.lines[part]
         traces.append(
-            go.Scatter(
-                x=lines[:, 0],
-                y=lines[:, 1],
-                mode="lines",
-                line={"width": 1.0, "color": theme.COLOURS[part]},
-                connectgaps=False,
-                name=f"where a neuron of the {NAMES[part].lower()} switches",
-                hoverinfo="skip",
-                showlegend=False,
-                **axes,
+            trace(
+                "scatter", x=lines[:, 0], y=lines[:, 1], mode="lines", connectgaps=False, hoverinfo="skip",
+                line={"width": 1.0, "color": theme.COLOURS[part]}, showlegend=False,
+                name=f"where a neuron of the {NAMES[part].lower()} switches", **here,
             )
-        )
+        )  # fmt: skip
         if len(answer.pictures):
-            ink = theme.INK["dark" if dark else "light"]
-            found, images = _places(answer, axes, ink=ink)
+            found, images = _places(answer, number, ink=ink)
             texts += found
             pictures += images
             if part not in answer.signs:
-                texts += _regions(answer, part, axes, ink=ink)
+                texts += _regions(answer, part, number, ink=ink)
         agrees = f": as the teacher on {theme.percent(answer.agreement[part])}" if part in answer.agreement else ""
         if agrees and answer.agreement_of != "test points":
             agrees += f" of {answer.agreement_of}"
         if part in answer.signs:
             agrees = f": {theme.percent(answer.signs_mean[part])} of signs as in the teacher"
-        texts.append(
-            {
-                "text": f"<b><span style='color:{theme.COLOURS[part]}'>{NAMES[part]}</span></b>{agrees}"
-                f"<br><span style='font-size:11px'>{answer.layers[part]}</span>",
-                "x": left,
-                "y": 1.0,
-                "xref": "paper",
-                "yref": "paper",
-                "xanchor": "left",
-                "yanchor": "bottom",
-                "align": "left",
-                "showarrow": False,
-                "font": {"size": 13},
-            }
-        )
+        layer = f"<br><span style='font-size:11px'>{answer.layers[part]}</span>"
+        texts.append(heading(f"{named(part)}{agrees}{layer}", places[number][0], y=1.0))
     traces.append(
-        go.Scatter(
-            x=[None],
-            y=[None],
-            mode="lines",
-            name="where a neuron switches",
+        trace(
+            "scatter", x=[None], y=[None], mode="lines", name="where a neuron switches",
             line={"width": 1.5, "color": faint(dark=dark, strong=True)},
         )
-    )
+    )  # fmt: skip
     if answer.disagreement and not answer.signs:
         traces.append(
-            go.Scatter(
-                x=[None],
-                y=[None],
-                mode="markers",
-                name="decided otherwise than by the teacher",
+            trace(
+                "scatter", x=[None], y=[None], mode="markers", name="decided otherwise than by the teacher",
                 marker={"size": 12, "symbol": "square", "color": shade(dark=dark)},
             )
-        )
+        )  # fmt: skip
     ratio = float((answer.y[-1] - answer.y[0]) / (answer.x[-1] - answer.x[0]))
     layout |= {
-        "annotations": texts,
-        "images": pictures,
+        "annotations": texts, "images": pictures, "height": 520, "hovermode": "closest",
         "margin": {"l": 52, "r": 110 if answer.signs else 8, "t": 44, "b": 72},
-        "height": 520,
-        "hovermode": "closest",
-        "meta": {"aspect": min(1.2, max(0.4, ratio)) * each},
+        "meta": {"aspect": min(1.2, max(0.4, ratio)) * (places[0][1] - places[0][0])},
         "legend": {"orientation": "h", "y": -0.13, "x": 0, "yanchor": "top"},
-    }
-    return go.Figure(traces, layout)
+    }  # fmt: skip
+    return drawn(traces, layout, dark=dark)
 
 
 def class_colours(count: int) -> list[str]:
@@ -201,36 +140,25 @@ def class_colours(count: int) -> list[str]:
     return [CLASSES[number % len(CLASSES)] for number in range(count)]
 
 
-def _equal_signs(answer: Plane, part: str, *, axes: dict[str, str], dark: bool, bar: bool) -> go.Heatmap:
+def _equal_signs(answer: Plane, part: str, number: int, *, dark: bool, bar: bool) -> dict[str, Any]:
     """The share of equal signs over the plane, light where it is high; one scale stands for all networks."""
-    return go.Heatmap(
-        x=answer.x,
-        y=answer.y,
-        z=answer.signs[part],
-        zmin=0.5,
-        zmax=1.0,
-        colorscale=[list(step) for step in SIGNS["dark" if dark else "light"]],
-        showscale=bar,
+    return trace(
+        "heatmap", x=answer.x, y=answer.y, z=answer.signs[part], zmin=0.5, zmax=1.0, showscale=bar,
+        colorscale=SIGNS["dark" if dark else "light"],
         colorbar={
-            "title": {"text": "neurons switched as in the teacher", "side": "right"},
-            "thickness": 10,
+            "title": {"text": "neurons switched as in the teacher", "side": "right"}, "thickness": 10,
             "tickvals": [0.5, 0.6, 0.7, 0.8, 0.9, 1.0],
-            "ticktext": ["50 % or less", "60 %", "70 %", "80 %", "90 %", "100 %"],
-            "outlinewidth": 0,
-            "x": 1.005,
+            "ticktext": ["50 % or less", "60 %", "70 %", "80 %", "90 %", "100 %"], "outlinewidth": 0, "x": 1.005,
         },
         name="switched as in the teacher",
-        hovertemplate="%{z:.0%} of neurons as in the teacher<extra>" + NAMES[part] + "</extra>",
-        **axes,
-    )
+        hovertemplate="%{z:.0%} of neurons as in the teacher<extra>" + NAMES[part] + "</extra>", **on(number),
+    )  # fmt: skip
 
 
-def _places(
-    answer: Plane, axes: dict[str, str], *, ink: str
-) -> tuple[list[dict[str, object]], list[dict[str, object]]]:
+def _places(answer: Plane, number: int, *, ink: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """The three pictures in a panel: their names and the pictures themselves, each outside of its corner."""
-    texts: list[dict[str, object]] = []
-    images: list[dict[str, object]] = []
+    texts: list[dict[str, Any]] = []
+    images: list[dict[str, Any]] = []
     width = float(answer.x[-1] - answer.x[0])
     behind = "rgba(255,255,255,0.6)" if ink == theme.INK["light"] else "rgba(0,0,0,0.5)"
     for (x, y), picture, name in zip(answer.points, answer.pictures, answer.picture_names, strict=True):
@@ -238,14 +166,14 @@ def _places(
         above = up > 0
         images.append(
             {
-                "source": address_of(picture), "xref": axes["xaxis"], "yref": axes["yaxis"], "x": across,
-                "y": y + up * 0.025 * width, "sizex": THUMBNAIL * width, "sizey": THUMBNAIL * width,
-                "xanchor": "center", "yanchor": "bottom" if above else "top", "layer": "above",
+                "source": address_of(picture), **within(number), "x": across, "y": y + up * 0.025 * width,
+                "sizex": THUMBNAIL * width, "sizey": THUMBNAIL * width, "layer": "above", "xanchor": "center",
+                "yanchor": "bottom" if above else "top",
             }
         )  # fmt: skip
         texts.append(
             {
-                "text": f"<b>{name}</b>", "xref": axes["xaxis"], "yref": axes["yaxis"], "x": across,
+                "text": f"<b>{name}</b>", **within(number), "x": across,
                 "y": y + up * (0.03 + THUMBNAIL) * width, "xanchor": "center",
                 "yanchor": "bottom" if above else "top", "showarrow": False, "font": {"size": 11, "color": ink},
                 "bgcolor": behind, "borderpad": 0,
@@ -254,12 +182,12 @@ def _places(
     return texts, images
 
 
-def _regions(answer: Plane, part: str, axes: dict[str, str], *, ink: str) -> list[dict[str, object]]:
+def _regions(answer: Plane, part: str, number: int, *, ink: str) -> list[dict[str, Any]]:
     """The name of the class in the widest place of each class's region that is large enough, the largest region first.
 
     A name covers neither a picture nor another name; a region without a place for its name has none.
     """
-    found: list[dict[str, object]] = []
+    found: list[dict[str, Any]] = []
     decided = answer.decisions[part]
     taken = _taken(answer)
     width = float(answer.x[-1] - answer.x[0])
@@ -277,8 +205,8 @@ def _regions(answer: Plane, part: str, axes: dict[str, str], *, ink: str) -> lis
         taken.append((x - half[0], x + half[0], y - half[1], y + half[1]))
         found.append(
             {
-                "text": f"<b>{answer.class_names[label]}</b>", "xref": axes["xaxis"], "yref": axes["yaxis"],
-                "x": x, "y": y, "showarrow": False, "xanchor": "center", "font": {"size": 13, "color": ink},
+                "text": f"<b>{answer.class_names[label]}</b>", **within(number), "x": x, "y": y, "showarrow": False,
+                "xanchor": "center", "font": {"size": 13, "color": ink},
             }
         )  # fmt: skip
     return found

@@ -7,6 +7,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from app.charts.drawn import drawn
+from app.charts.panels import axes, on
 
 
 class Sheet:
@@ -22,15 +23,13 @@ class Sheet:
 
     def axes(self, x: float, y: float, width: float, height: float, across: dict, up: dict) -> dict[str, str]:  # type: ignore[type-arg]
         """New axes at that place."""
-        self.count += 1
-        suffix = "" if self.count == 1 else str(self.count)
         places = [x / self.wide, (x + width) / self.wide], [1 - (y + height) / self.tall, 1 - y / self.tall]
         shared = {"zeroline": False, "automargin": False}
-        self.layout |= {
-            f"xaxis{suffix}": {**shared, "domain": places[0], "anchor": f"y{suffix}", **across},
-            f"yaxis{suffix}": {**shared, "domain": places[1], "anchor": f"x{suffix}", **up},
-        }
-        return {"xaxis": f"x{suffix}", "yaxis": f"y{suffix}"}
+        self.layout |= axes(
+            self.count, {**shared, "domain": places[0], **across}, {**shared, "domain": places[1], **up}
+        )
+        self.count += 1
+        return on(self.count - 1)
 
     def text(self, words: str, *, x: float, y: float, size: int = 12, anchor: str = "bottom") -> None:
         """Words from there to the right; `anchor` is which side of them is at y."""
@@ -50,7 +49,7 @@ class Sheet:
     def finished(self) -> go.Figure:
         """The figure, dressed. Its `layout.meta["aspect"]` is the height of the plot over its width."""
         shared = {
-            "annotations": self.texts, **({"images": self.images} if self.images else {}),
+            "annotations": self.texts, "images": self.images,
             "margin": {"l": 4, "r": 4, "t": 4, "b": 6},
             "height": round(1150 * self.tall / self.wide), "meta": {"aspect": self.tall / self.wide},
             "showlegend": False, "barmode": "group", "modebar": {"bgcolor": "rgba(0,0,0,0)"},

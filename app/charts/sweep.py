@@ -8,9 +8,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import plotly.graph_objects as go
-from plotly.subplots import make_subplots
 
 from app import theme
+from app.charts.drawn import drawn, trace
+from app.charts.panels import axes, on, spans
 from app.charts.scales import faint
 from kdcore.sweep import Span, Sweep, Try
 
@@ -24,43 +25,38 @@ SHADES = [[0.0, "#8fb8de"], [0.5, "#2f7fc1"], [1.0, "#0f4c81"]], [[0.0, "#2b5f8f
 
 def settings(sweep: Sweep, names: Mapping[str, str], present: Mapping[str, Any], *, dark: bool) -> go.Figure:
     """Each try's validation accuracy against each setting. `names`: path -> words; `present`: as the recipe has it."""
-    spans = sweep.plan.spans
-    across = min(ACROSS, len(spans))
-    down = -(-len(spans) // across)
-    figure = make_subplots(
-        rows=down, cols=across, shared_yaxes=True, horizontal_spacing=0.03, vertical_spacing=0.32 / down
-    )
+    across = min(ACROSS, len(sweep.plan.spans))
+    down = -(-len(sweep.plan.spans) // across)
+    columns, lines = spans(across, space=0.03), spans(down, space=0.32 / down)[::-1]
     floor, top = _range(sweep)
-    shown: set[str] = set()
-    for place, span in enumerate(spans):
-        at = {"row": place // across + 1, "col": place % across + 1}
-        for trace in _marks(sweep, span, floor, dark=dark):
-            trace.showlegend = trace.name not in shown
-            shown.add(trace.name)
-            figure.add_trace(trace, **at)
+    traces: list[dict[str, Any]] = []
+    layout = _layout(110 + 240 * down)
+    for number, span in enumerate(sweep.plan.spans):
+        row, column = divmod(number, across)
+        up: dict[str, Any] = {"domain": lines[row], "range": [floor, top]}
+        if column == 0:
+            up["title"] = {"text": AXIS}
+        else:
+            up |= {"matches": on(row * across)["yaxis"], "showticklabels": False}
+        layout |= axes(number, {"domain": columns[column], **_axis(span, names[span.path])}, up)
+        here = _marks(sweep, span, floor, dark=dark)
         if sweep.start.accuracy is not None:
-            trace = go.Scatter(
-                x=[_x(span, present.get(span.path))], y=[100 * sweep.start.accuracy], mode="markers", name=START,
-                marker={"symbol": "diamond-open", "size": 12, "color": _ink(dark), "line": {"width": 2}},
-                hovertemplate=f"{START}: %{{y:.1f}} %<extra></extra>", showlegend=START not in shown,
+            here.append(
+                trace(
+                    "scatter", x=[_x(span, present.get(span.path))], y=[100 * sweep.start.accuracy], mode="markers",
+                    marker={"symbol": "diamond-open", "size": 12, "color": _ink(dark), "line": {"width": 2}},
+                    hovertemplate=f"{START}: %{{y:.1f}} %<extra></extra>", name=START,
+                )
             )  # fmt: skip
-            shown.add(START)
-            figure.add_trace(trace, **at)
-        figure.update_xaxes(_axis(span, names[span.path]), **at)
-    figure.update_yaxes({"range": [floor, top]})
-    figure.update_yaxes({"title": {"text": AXIS}}, col=1)
-    theme.dress(figure, dark=dark, height=110 + 240 * down)
-    figure.update_layout(
-        margin={"l": 60, "r": 12, "t": 32, "b": 96}, showlegend=True,
-        legend={"orientation": "h", "yref": "container", "y": 0.0, "yanchor": "bottom", "x": 0},
-    )  # fmt: skip
-    return figure
+        shown = {one["name"] for one in traces}
+        traces += [{**one, "showlegend": one["name"] not in shown, **on(number)} for one in here]
+    return drawn(traces, layout, dark=dark)
 
 
 def progress(sweep: Sweep, *, dark: bool) -> go.Figure:
     """The best validation accuracy so far, try by try, and the tries themselves."""
     floor, top = _range(sweep)
-    figure = go.Figure()
+    traces: list[dict[str, Any]] = []
     places: list[int] = []
     best: list[float] = []
     for one in sweep.tries:
@@ -68,36 +64,32 @@ def progress(sweep: Sweep, *, dark: bool) -> go.Figure:
             places.append(one.number + 1)
             best.append(100 * one.accuracy)
     if best:
-        figure.add_trace(
-            go.Scatter(
-                x=[*places, max(len(sweep.tries), places[-1])], y=[*best, best[-1]], mode="lines", name=BEST,
+        traces.append(
+            trace(
+                "scatter", x=[*places, max(len(sweep.tries), places[-1])], y=[*best, best[-1]], mode="lines", name=BEST,
                 line={"shape": "hv", "width": 2.5, "color": theme.COLOURS["student"]},
                 hovertemplate=f"{BEST}: %{{y:.1f}} % (try %{{x}})<extra></extra>",
             )
         )  # fmt: skip
-    for trace in _marks(sweep, None, floor, dark=dark):
-        figure.add_trace(trace)
+    traces += _marks(sweep, None, floor, dark=dark)
     if sweep.start.accuracy is not None:
-        figure.add_trace(
-            go.Scatter(
-                x=[1, max(sweep.runs, 2)], y=[100 * sweep.start.accuracy] * 2, mode="lines", name=START,
+        traces.append(
+            trace(
+                "scatter", x=[1, max(sweep.runs, 2)], y=[100 * sweep.start.accuracy] * 2, mode="lines", name=START,
                 line={"dash": "dot", "width": 1.5, "color": _ink(dark)},
                 hovertemplate=f"{START}: %{{y:.1f}} %<extra></extra>",
             )
         )  # fmt: skip
-    theme.dress(figure, dark=dark, height=350)
-    figure.update_layout(
-        margin={"l": 60, "r": 12, "t": 32, "b": 96}, showlegend=True,
-        legend={"orientation": "h", "yref": "container", "y": 0.0, "yanchor": "bottom", "x": 0},
-        xaxis={"title": {"text": "try"}, "range": [0.5, max(sweep.runs, 2) + 0.5]},
-        yaxis={"title": {"text": AXIS}, "range": [floor, top]},
-    )  # fmt: skip
-    return figure
+    layout = {
+        **_layout(350), "xaxis": {"title": {"text": "try"}, "range": [0.5, max(sweep.runs, 2) + 0.5]},
+        "yaxis": {"title": {"text": AXIS}, "range": [floor, top]},
+    }  # fmt: skip
+    return drawn(traces, layout, dark=dark)
 
 
 def curves(sweep: Sweep, *, dark: bool) -> go.Figure:
     """Every try's validation accuracy over its epochs; those that were stopped early end at a cross."""
-    figure = go.Figure()
+    traces: list[dict[str, Any]] = []
     best = sweep.best
     kinds: dict[str, list[Try]] = {
         "finished": [one for one in sweep.tries if one.state == "finished" and one is not best],
@@ -112,19 +104,19 @@ def curves(sweep: Sweep, *, dark: bool) -> go.Figure:
     for name, tries in kinds.items():
         x, y, told = _lines(tries)
         if x:
-            figure.add_trace(
-                go.Scatter(
-                    x=x, y=y, customdata=told, mode="lines", name=name, line=looks[name],
+            traces.append(
+                trace(
+                    "scatter", x=x, y=y, customdata=told, mode="lines", name=name, line=looks[name],
                     opacity=0.6 if name == "finished" else 1.0,
                     hovertemplate="try %{customdata}: %{y:.1f} % after %{x} epochs<extra></extra>",
                 )
             )  # fmt: skip
     ends = [(one.curve[-1][0], 100 * one.curve[-1][1]) for one in kinds["stopped early"] if one.curve]
     if ends:
-        figure.add_trace(
-            go.Scatter(
-                x=[x for x, _ in ends], y=[y for _, y in ends], mode="markers", showlegend=False, hoverinfo="skip",
-                marker={"symbol": "x", "size": 8, "color": theme.CATEGORICAL[5]},
+        traces.append(
+            trace(
+                "scatter", x=[x for x, _ in ends], y=[y for _, y in ends], mode="markers", showlegend=False,
+                hoverinfo="skip", marker={"symbol": "x", "size": 8, "color": theme.CATEGORICAL[5]},
             )
         )  # fmt: skip
     for one, name, line in (
@@ -132,41 +124,44 @@ def curves(sweep: Sweep, *, dark: bool) -> go.Figure:
         (best, f"best, try {best.number + 1}" if best else "", {"color": theme.COLOURS["student"], "width": 3}),
     ):
         if one is not None and one.curve:
-            figure.add_trace(
-                go.Scatter(
-                    x=[epoch for epoch, _ in one.curve], y=[100 * value for _, value in one.curve], mode="lines",
-                    name=name, line=line, hovertemplate=f"{name}: %{{y:.1f}} % after %{{x}} epochs<extra></extra>",
+            traces.append(
+                trace(
+                    "scatter", x=[epoch for epoch, _ in one.curve], y=[100 * value for _, value in one.curve],
+                    mode="lines", name=name, line=line,
+                    hovertemplate=f"{name}: %{{y:.1f}} % after %{{x}} epochs<extra></extra>",
                 )
             )  # fmt: skip
-    theme.dress(figure, dark=dark, height=350)
-    figure.update_layout(
-        margin={"l": 60, "r": 12, "t": 32, "b": 96}, showlegend=True, hovermode="closest",
-        legend={"orientation": "h", "yref": "container", "y": 0.0, "yanchor": "bottom", "x": 0},
-        xaxis={"title": {"text": "epochs of the student"}, "rangemode": "tozero"}, yaxis={"title": {"text": AXIS}},
-    )  # fmt: skip
-    return figure
+    layout = {
+        **_layout(350), "hovermode": "closest", "yaxis": {"title": {"text": AXIS}},
+        "xaxis": {"title": {"text": "epochs of the student"}, "rangemode": "tozero"},
+    }  # fmt: skip
+    return drawn(traces, layout, dark=dark)
 
 
 def importance(sweep: Sweep, names: Mapping[str, str], *, dark: bool) -> go.Figure:
     """How much of the differences between tries each setting decides, as Optuna estimates it."""
     shares = sorted(sweep.importance.items(), key=lambda item: item[1])
-    figure = go.Figure(
-        go.Bar(
-            x=[100 * share for _, share in shares], y=[names.get(path, path) for path, _ in shares], orientation="h",
-            marker_color=theme.CATEGORICAL[0], text=[f"{100 * share:.0f} %" for _, share in shares],
-            textposition="outside", cliponaxis=False, hovertemplate="%{y}: %{x:.0f} %<extra></extra>",
-        )
+    bars = trace(
+        "bar", x=[100 * share for _, share in shares], y=[names.get(path, path) for path, _ in shares],
+        orientation="h", marker={"color": theme.CATEGORICAL[0]}, text=[f"{100 * share:.0f} %" for _, share in shares],
+        textposition="outside", cliponaxis=False, hovertemplate="%{y}: %{x:.0f} %<extra></extra>",
     )  # fmt: skip
-    theme.dress(figure, dark=dark, height=350)
-    figure.update_layout(
-        margin={"l": 60, "r": 40, "t": 32, "b": 60}, showlegend=False,
-        xaxis={"title": {"text": "share of what the settings decide, %"}, "range": [0, 115], "tickvals": [0, 50, 100]},
-        yaxis={"title": {"text": "setting"}},
-    )  # fmt: skip
-    return figure
+    across = {"title": {"text": "share of what the settings decide, %"}, "range": [0, 115], "tickvals": [0, 50, 100]}
+    layout = {
+        "height": 350, "margin": {"l": 60, "r": 40, "t": 32, "b": 60}, "showlegend": False, "xaxis": across,
+        "yaxis": {"title": {"text": "setting"}},
+    }  # fmt: skip
+    return drawn([bars], layout, dark=dark)
 
 
-def _marks(sweep: Sweep, span: Span | None, floor: float, *, dark: bool) -> Iterator[go.Scatter]:
+def _layout(height: int) -> dict[str, Any]:
+    return {
+        "height": height, "margin": {"l": 60, "r": 12, "t": 32, "b": 96}, "showlegend": True,
+        "legend": {"orientation": "h", "yref": "container", "y": 0.0, "yanchor": "bottom", "x": 0},
+    }  # fmt: skip
+
+
+def _marks(sweep: Sweep, span: Span | None, floor: float, *, dark: bool) -> list[dict[str, Any]]:
     """The tries as marks, by what became of them; x is the setting's value, or without one the number of the try."""
     best = sweep.best
     groups: list[tuple[str, list[Try], dict[str, Any]]] = [
@@ -181,6 +176,7 @@ def _marks(sweep: Sweep, span: Span | None, floor: float, *, dark: bool) -> Iter
         ),
         ("best", [best] if best is not None else [], {"symbol": "star", "size": 16, "color": theme.COLOURS["student"]}),
     ]  # fmt: skip
+    traces = []
     for name, tries, look in groups:
         known = [(one, 100 * one.accuracy) for one in tries if one.accuracy is not None]
         if not known:
@@ -193,12 +189,13 @@ def _marks(sweep: Sweep, span: Span | None, floor: float, *, dark: bool) -> Iter
             }  # fmt: skip
             if any(value < floor for _, value in known):
                 marker["symbol"] = ["triangle-down" if value < floor else "circle" for _, value in known]
-        yield go.Scatter(
-            x=[one.number + 1 if span is None else _x(span, one.values.get(span.path)) for one, _ in known],
+        traces.append(trace(
+            "scatter", x=[one.number + 1 if span is None else _x(span, one.values.get(span.path)) for one, _ in known],
             y=[max(value, floor) for _, value in known], mode="markers", name=name, marker=marker, cliponaxis=False,
             customdata=[[one.number + 1, value, _words(one)] for one, value in known],
             hovertemplate="try %{customdata[0]}: %{customdata[1]:.1f} %<br>%{customdata[2]}<extra>" + name + "</extra>",
-        )  # fmt: skip
+        ))  # fmt: skip
+    return traces
 
 
 def _words(one: Try) -> str:

@@ -33,6 +33,7 @@ from kdcore.processes import this_process
 from kdcore.recipe import Pick, Recipe
 from kdcore.runs import Run, Shelf
 from tests.app.asking import Answering
+from tests.charts.conftest import checked as checked
 
 CLASSES = [str(number) for number in range(10)]
 ROLES = {"teacher": "teacher", "baseline": "baseline", "student": "student"}

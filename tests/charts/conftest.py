@@ -13,7 +13,7 @@ from app.charts import drawn
 
 
 @pytest.fixture(autouse=True)
-def _checked(monkeypatch: pytest.MonkeyPatch) -> None:
+def checked(monkeypatch: pytest.MonkeyPatch) -> None:
     def figure(*, data: Any, layout: Any, _validate: bool) -> go.Figure:
         found, checked = (go.Figure(data=data, layout=layout, _validate=check) for check in (_validate, True))
         assert json.loads(found.to_json()) == json.loads(checked.to_json()), "plotly writes something otherwise"
