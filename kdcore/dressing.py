@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -11,10 +12,17 @@ from kdcore.catalog import NETWORKS, SCHEMES
 from kdcore.network import Network
 from kdcore.recipe import Pick, Recipe
 from kdcore.registry import pick
+from kdcore.vocabulary import Seen
 
 CHOICE = "choice"
 """The buffer in which a network that chooses among parts keeps which of them stand."""
 LOOKED = 4
+
+
+def _look(network: Network, shape: tuple[int, ...]) -> Seen:
+    """What it makes of a few inputs that are nothing: for shapes."""
+    with torch.no_grad():
+        return network.look(torch.randn(LOOKED, *shape, generator=torch.Generator().manual_seed(0)))
 
 
 def as_built(network: Network, shape: tuple[int, ...], classes: int) -> bool:
@@ -67,10 +75,7 @@ def dressed(made: dict[str, Any], shape: tuple[int, ...], classes: int) -> Netwo
         cast[role] = kind(**kind.skeleton(casting.network.settings))
         cast[role].build(shape, classes)
     for role, network in cast.items():  # as a stage does it: a later role may be made of an earlier one
-        network.eval()
-        with torch.no_grad():
-            seen = network.look(torch.randn(LOOKED, *shape, generator=torch.Generator().manual_seed(0)))
-        cast[role] = scheme.dress(role, network, seen)
+        cast[role] = scheme.dress(role, network.eval(), partial(_look, network, shape))
     found, choice = cast[made["role"]], _choice(cast[made["role"]])
     if choice is not None:
         stands = torch.tensor(made.get(CHOICE, -1))

@@ -31,7 +31,7 @@ class FewBits(Scheme):
         "8 bits", choices=("8 bits", "as the rest"), help="First and last layer, which few bits hurt most."
     )
 
-    def dress(self, role: str, network: Network, seen: Seen) -> Network:
+    def dress(self, role: str, network: Network, look: Callable[[], Seen]) -> Network:
         if role not in QUANTISED:
             return network
         return Quantised(network, chosen(self.quantiser, self.bits), ends=self.ends)

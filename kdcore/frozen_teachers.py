@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from kdcore.dataset import Split
+from kdcore.fingerprint import weights_key
 from kdcore.looking import LIVE, PARTS, SECOND, look_frozen, with_parts
-from kdcore.memory import MEMORY, SHARED, TeacherMemory, apart, digest, remembered, shared, size
+from kdcore.memory import MEMORY, SHARED, TeacherMemory, apart, remembered, shared, size
 from kdcore.recipe import RecipeError
 from kdcore.scheme import Phase
 from kdcore.stage import Stage
@@ -124,7 +125,7 @@ class FrozenTeachers:
         kept: Kept = {}
         if room.shared:
             draws = stage.data.augmentation, stage.recipe.seed, showing.batch
-            key = ("views", digest(stage.cast[role]), *draws, *sorted(fields))
+            key = ("views", weights_key(stage.cast[role]), *draws, *sorted(fields))
             kept = shared(key, stage.eyes(role, showing.split), showing.split.index, dict)
         self.views[role] = ViewMemory(
             kept, fields, partial(self._look, role), showing.order, len(showing.split), showing.batch,

@@ -19,7 +19,6 @@ from kdcore.clerk import Clerk, patiently
 from kdcore.failure import sentence
 from kdcore.patience import Waits
 from kdcore.preview import Foretold, Preview
-from kdcore.processes import this_process
 from kdcore.recipe import Recipe, RecipeError, code_version
 from kdcore.registry import UnknownKey
 from kdcore.runs import Run, RunError, Shelf
@@ -76,16 +75,7 @@ class Desk:
     def go_on(self, run_id: str) -> None:
         """Have an interrupted run go on from its last checkpoint, under its own id. Raises LaunchError."""
         try:
-            run = self.shelf.run(run_id)
-            if run.state() not in ("stopped", "failed", "lost"):
-                raise LaunchError(f"Run {run_id} is {run.state()}; only one that was interrupted can go on.")
-            if run.recorded or run.recipe.id != run.id[:16]:
-                raise LaunchError(f"Run {run_id} was made by another version of the code; begin it anew.")
-            kept = run.interrupted_at()
-            if kept is None:
-                raise LaunchError(f"Run {run_id} ended before its first checkpoint; begin it anew.")
-            run.begin(this_process("line"))
-            run.rewind(kept["bytes"])
+            run = self.shelf.go_on(run_id)
         except (OSError, RunError, RecipeError) as error:
             raise LaunchError(f"The run cannot go on: {sentence(error)}") from error
         self._scribes.write(run.id)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.weak import WeakIdKeyDictionary
 
 from kdcore.dataset import Split
+from kdcore.fingerprint import weights_key
 from kdcore.looking import PARTS, with_parts
 from kdcore.network import Network, lots
 from kdcore.scoring import logits_of
@@ -29,7 +29,7 @@ SCORED = 16
 Made = TypeVar("Made")
 _shared: OrderedDict[tuple[object, ...], tuple[Tensor, Tensor, Any]] = OrderedDict()
 _said: WeakIdKeyDictionary = WeakIdKeyDictionary()
-"""Held-out pictures -> digest of a network -> its logits."""
+"""Held-out pictures -> key of a network's weights -> its logits."""
 
 
 class Rows:
@@ -127,7 +127,7 @@ def remembered(stage: Stage, role: str, split: Split, reads: set[str]) -> Teache
 
     if any(part in reads for part in PARTS):
         return make()  # its parts are those of this run's own network
-    key = ("as they are", digest(stage.cast[role]), *sorted(reads))
+    key = ("as they are", weights_key(stage.cast[role]), *sorted(reads))
     return shared(key, stage.eyes(role, split), split.index, make, keep=lambda found: found.bytes() <= SHARED)
 
 
@@ -167,8 +167,8 @@ def _bytes(found: Any) -> int:
 
 def kept_logits(network: Network, images: Tensor) -> Tensor:
     """`scoring.logits_of`, or what an earlier run of this process got by it: same weights, same pictures, (N, C)."""
-    kept: OrderedDict[bytes, Tensor] = _said.setdefault(images, OrderedDict())
-    key = digest(network)
+    kept: OrderedDict[str, Tensor] = _said.setdefault(images, OrderedDict())
+    key = weights_key(network)
     if key not in kept:
         kept[key] = logits_of(network, images)
     kept.move_to_end(key)
@@ -181,12 +181,3 @@ def forget() -> None:
     """Let go of everything that is kept for the next run of this process."""
     _shared.clear()
     _said.clear()
-
-
-def digest(network: nn.Module) -> bytes:
-    """What the network is and holds."""
-    found = hashlib.sha256(repr(network).encode())
-    for name, tensor in network.state_dict().items():
-        found.update(name.encode())
-        found.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
-    return found.digest()

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.weak import WeakIdKeyDictionary
+
+from kdcore.fingerprint import tensor_key, weights_key
 
 if TYPE_CHECKING:
     from kdcore.revive import Revived
@@ -73,40 +74,24 @@ def network_key(revived: Revived, view: str) -> Key:
     return revived.recipe.to_text(), view, str(network.settings()), weights_key(network)
 
 
-def weights_key(network: nn.Module) -> str:
-    """Some letters that change with any weight or buffer, and with the kind of module."""
-    digest = hashlib.blake2b(repr(network).encode(), digest_size=16)
-    for name, value in (*network.named_parameters(), *network.named_buffers()):
-        digest.update(name.encode())
-        _read(digest, value)
-    return digest.hexdigest()
-
-
 def tensors_key(*tensors: Tensor) -> str:
     """Some letters that change with any number in these tensors, their shapes, kinds or devices."""
-    return " ".join(_tensor_key(one) for one in tensors)
+    return " ".join(_read(one) for one in tensors)
 
 
-def _tensor_key(tensor: Tensor) -> str:
-    """Read once, as long as nothing is written into it."""
+def _read(tensor: Tensor) -> str:
+    """Its key. Read once, as long as nothing is written into it."""
     version = -1 if tensor.is_inference() else tensor._version
     known = _READ.get(tensor)
     if known is not None and known[0] == version:
         return known[1]
-    digest = hashlib.blake2b(f"{tuple(tensor.shape)} {tensor.dtype} {tensor.device}".encode(), digest_size=16)
-    _read(digest, tensor)
-    _READ[tensor] = version, digest.hexdigest()
-    return digest.hexdigest()
+    key = tensor_key(tensor)
+    _READ[tensor] = version, key
+    return key
 
 
 _READ: WeakIdKeyDictionary = WeakIdKeyDictionary()
 """Tensor -> (its version, its key)."""
-
-
-def _read(digest: Any, value: Tensor) -> None:
-    whole = value.detach().cpu().contiguous()
-    if whole.numel():
-        digest.update(whole.view(-1).numpy().data.cast("B"))
 
 
 def size_of(value: object) -> int:

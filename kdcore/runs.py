@@ -67,6 +67,24 @@ class Shelf:
             attempt += 1
         raise RunError(f"there are 999 runs of recipe {recipe.id}; delete some")
 
+    def go_on(self, id: str) -> Run:
+        """The interrupted run of that id, cut back to its last checkpoint and in line once more, under its own id.
+
+        From there it is bit for bit what it would have become. The caller holds it until `begin`. Raises RunError
+        where it cannot go on, RecipeError, OSError.
+        """
+        run = self.run(id)
+        if run.state() not in ("stopped", "failed", "lost"):
+            raise RunError(f"Run {id} is {run.state()}; only one that was interrupted can go on.")
+        if run.recorded or run.recipe.id != run.id[:16]:
+            raise RunError(f"Run {id} was made by another version of the code; begin it anew.")
+        kept = run.interrupted_at()
+        if kept is None:
+            raise RunError(f"Run {id} ended before its first checkpoint; begin it anew.")
+        run.begin(this_process("line"))
+        run.rewind(kept["bytes"])
+        return run
+
     def lay(self, key: str, run_id: str, phase: int, learner: str) -> None:
         """Remember that a run trained a phase that others have in common. Raises OSError."""
         folder = self.root / "foundations"

@@ -210,8 +210,8 @@ class Scheme(Spec, ABC):
     def phases(self, cast: Mapping[str, Network], between: Between) -> Iterator[Phase]:
         """A generator: the next phase is asked for when the one before has been trained."""
 
-    def dress(self, role: str, network: Network, seen: Seen) -> Network:
-        """The network with what this scheme adds to it (exits, for instance), from what it saw of a batch."""
+    def dress(self, role: str, network: Network, look: Callable[[], Seen]) -> Network:
+        """The network with what this scheme adds to it (exits, for instance); `look` gives what it saw of a batch."""
         return network
 
     def foretell(self, cast: Mapping[str, Network], between: Between, trained: Collection[str]) -> Foretold:

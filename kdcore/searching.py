@@ -103,7 +103,7 @@ class Search:
 
     def _begin_with_the_start(self) -> None:
         """The recipe as it stands goes first and alone: what all tries have in common is trained with it."""
-        start = self.sweep.start = Try(-1, {})
+        start = self.sweep.start = Try(-1, {}, run=self.sweep.start.run)
         self.sweep.now = "the recipe as it stands"
         self._launch(start, self.sweep.plan.recipe, None)
         while self._going:
@@ -120,7 +120,7 @@ class Search:
         self._try(one, trial)
 
     def _take_up(self, one: Try) -> None:
-        """A try that was under way when the search ended: its run went on meanwhile, or is begun anew."""
+        """A try that was under way when the search ended: its run went on meanwhile, goes on, or is begun anew."""
         from optuna import Trial
 
         plan = self.sweep.plan
@@ -130,6 +130,7 @@ class Search:
         one.values = _suggested(trial, plan)
         with contextlib.suppress(RunError):
             run = self._shelf.run(one.run)
+            self._let_stop(run)
             if run.state() in ("waiting", "running", "finished"):
                 self._going.append(Going(one, run, bool(frozen.user_attrs.get("ours")), trial))
                 return
@@ -148,14 +149,32 @@ class Search:
         self._launch(one, recipe, trial)
 
     def _launch(self, one: Try, recipe: Recipe, trial: Trial | None) -> None:
-        run, new = self._shelf.create(recipe)
+        run, ours = self._interrupted(one.run, recipe), True
+        if run is None:
+            run, ours = self._shelf.create(recipe)
         one.run = run.id
         if trial is not None:
             trial.set_user_attr("run", run.id)
-            trial.set_user_attr("ours", new)
-        if new:
+            trial.set_user_attr("ours", ours)
+        if ours:
             self._write(run.id)
-        self._going.append(Going(one, run, new, trial))
+        self._going.append(Going(one, run, ours, trial))
+
+    def _interrupted(self, id: str, recipe: Recipe) -> Run | None:
+        """The run that the try had, in line to go on from its last checkpoint; None where there is nothing of it."""
+        if id[:16] != recipe.id:  # of another try, in a file that anyone may have written
+            return None
+        with contextlib.suppress(RunError, RecipeError):
+            self._let_stop(self._shelf.run(id))
+            return self._shelf.go_on(id)
+        return None
+
+    def _let_stop(self, run: Run) -> None:
+        """Wait for a run that the search asked to stop when it ended, and that has not come to it."""
+        while run.stop_requested() and run.state() in ("waiting", "running"):
+            if self._stop():
+                raise KeyboardInterrupt
+            time.sleep(LOOK_EVERY)
 
     def _look(self) -> None:
         """Look at every run once, wait a moment."""
@@ -231,7 +250,7 @@ class Search:
             self.sweep.importance = {path: float(share) for path, share in found.items()}
 
     def _end_runs(self) -> None:
-        """Ask what goes on to stop. The tries stay open: they are begun anew when the search goes on."""
+        """Ask what goes on to stop. The tries stay open: their runs go on when the search does."""
         ours = [going.run for going in self._going if going.ours]
         for run in ours:
             run.request_stop()

@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Literal
 
 import torch
@@ -117,11 +117,9 @@ def set_stage(
     stage = Stage(recipe, recipe.budget(), scheme, data, castings, cast, device)
     for role in list(cast):
         cast[role].eval()
-        if type(scheme).dress is Scheme.dress:  # it would look for nothing, which takes most of a film's moment
-            continue
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seeded(recipe, f"dress {role}"))
-            dressed = scheme.dress(role, cast[role], glimpse(stage, role, data.train))
+            dressed = scheme.dress(role, cast[role], partial(glimpse, stage, role, data.train))
         if dressed is not cast[role]:
             stage.dressed.add(role)
         cast[role] = dressed.to(device)

@@ -15,14 +15,20 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+import torch
+from torch import Tensor
 
+from kdcore import engine, searching
+from kdcore.beginnings import begun
 from kdcore.catalog import catalog
-from kdcore.events import Event, Failed, Finished, PhaseStarted, Scored, Started
+from kdcore.events import Checkpoint, Event, Failed, Finished, PhaseStarted, Scored, Started
+from kdcore.foundation import Foundations
 from kdcore.recipe import Part, Pick, Recipe
 from kdcore.runs import Shelf
 from kdcore.scribe import write
 from kdcore.searching import UNPRUNED, Search
 from kdcore.slots import Slots
+from kdcore.start import Start
 from kdcore.sweep import (
     KEPT_OUT,
     MOST_RUNS,
@@ -38,6 +44,7 @@ from kdcore.sweep import (
     usual_span,
 )  # fmt: skip
 from kdcore.sweeps import Sweeps
+from tests.app.asking import on_pictures
 
 CATALOG = catalog()
 RECIPE = Recipe(training={"epochs": 10})
@@ -344,6 +351,83 @@ def test_stopped_and_gone_on_with_it_searches_what_it_would_have_searched(tmp_pa
     gone_on = lab.search(stopped)
     assert values_of(gone_on) == values_of(whole)
     assert gone_on.count("finished") == 12
+
+
+class Training(Lab):
+    """A lab that really trains and keeps a checkpoint of every epoch, slowly enough to be stopped between two."""
+
+    def __init__(self, root: Path, *, pace: float = 0.0) -> None:
+        super().__init__(root, pace=pace)
+        self.began: list[tuple[str, int]] = []
+        """(run, phase from which it was trained), -1 for one that began at the beginning."""
+
+    def write(self, id: str) -> None:
+        self.written.append(id)
+        run = self.shelf.run(id)
+
+        def train(recipe: Recipe, *, start: Start | None = None, laid: Foundations) -> Iterator[Event]:
+            self.began.append((id, -1 if start is None else start.phase))
+            for event in engine.run(recipe, start=start, laid=laid, checkpoint_every=0.0):
+                yield event
+                if isinstance(event, Checkpoint):
+                    time.sleep(self.pace)
+
+        slots = Slots(self.shelf.root / "slots", "cpu", 1)
+        threading.Thread(
+            target=lambda: write(run, begun(run, self.shelf, train), slots=slots), daemon=True
+        ).start()  # fmt: skip
+
+    def weights(self, id: str) -> dict[str, dict[str, Tensor]]:
+        run = self.shelf.run(id)
+        return {one.name: run.tensors(one.name) for one in run.history().snapshots}
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Training, Sweep]:
+    """A search that really trained from beginning to end."""
+    lab = Training(tmp_path_factory.mktemp("straight"))
+    recipe = on_pictures(epochs=6, methods=[{"is": "kd", "temperature": 2.0}])
+    return lab, lab.search(Sweep(planned(recipe=recipe), 2))
+
+
+@needs_optuna
+@pytest.mark.parametrize("patience", [2.0, 0.0], ids=["its run has stopped", "its run is still stopping"])
+@pytest.mark.parametrize("which", [1, 2], ids=["the recipe as it stands", "a try"])
+def test_a_try_that_was_stopped_goes_on_from_its_checkpoint_bit_for_bit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, uninterrupted: tuple[Training, Sweep], which: int, patience: float
+) -> None:
+    monkeypatch.setattr(searching, "PATIENCE", patience)
+    straight, whole = uninterrupted
+    lab, meant = Training(tmp_path, pace=0.05), whole.plan
+
+    def half_trained() -> bool:
+        found = lab.shelf.run(lab.written[-1]).interrupted_at() if len(lab.written) == which else None
+        return found is not None and found["phase"] == 2
+
+    with pytest.raises(KeyboardInterrupt):
+        lab.search(Sweep(meant, 2), stop=half_trained)
+    lab.pace = 0.0
+    gone_on = lab.search(lab.board.read(meant.id))
+    assert (gone_on.start, gone_on.tries) == (whole.start, whole.tries)
+    assert {run.id for run in lab.shelf.runs()} == {run.id for run in straight.shelf.runs()}, "no further attempt"
+    stopped = lab.written[which - 1]
+    assert [phase for id, phase in lab.began if id == stopped] == [-1, 2], "the phases before were not trained again"
+    for id in {gone_on.start.run, *(one.run for one in gone_on.tries)}:
+        ours, theirs = lab.weights(id), straight.weights(id)
+        assert ours.keys() == theirs.keys()
+        for name, tensors in ours.items():
+            assert tensors.keys() == theirs[name].keys()
+            assert all(torch.equal(value, theirs[name][part]) for part, value in tensors.items())
+
+
+@needs_optuna
+def test_a_try_that_was_stopped_before_its_first_checkpoint_is_begun_anew(tmp_path: Path) -> None:
+    lab = Lab(tmp_path, pace=0.04)
+    with pytest.raises(KeyboardInterrupt):
+        lab.search(Sweep(planned(), 2), stop=lambda: len(lab.written) == 2)
+    gone_on = lab.search(lab.board.read(planned().id))
+    assert gone_on.count("finished") == 2
+    assert gone_on.tries[0].run == f"{lab.written[1]}-2"
 
 
 @needs_optuna

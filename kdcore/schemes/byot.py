@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -40,9 +40,10 @@ class BeYourOwnTeacher(Scheme):
     }
     alpha: float = knob(0.3, 0.0, 1.0, help="Share of the deepest exit's teaching; the labels have the rest.")
 
-    def dress(self, role: str, network: Network, seen: Seen) -> Network:
+    def dress(self, role: str, network: Network, look: Callable[[], Seen]) -> Network:
         if role != "student":
             return network
+        seen = look()
         if len(seen.maps) < 2:
             raise RecipeError(
                 "student", f"be your own teacher needs a student of 2 or more stages; this one has {len(seen.maps)}"

@@ -9,7 +9,7 @@ import torch
 from kdcore.gated import gated
 from kdcore.recipe import RecipeError
 from kdcore.scheme import Between, Phase, Turn
-from kdcore.sizes import EXAMPLE, MOST, Assisted
+from kdcore.sizes import EXAMPLE, Assisted
 from kdcore.spec import knob
 from kdcore.vocabulary import Batch, Paper
 
@@ -36,13 +36,7 @@ class DenselyGuided(Assisted):
         "Methods with stages of their own cannot be given by several teachers at once.",
     )
     example = {**EXAMPLE, "scheme": {"is": "dgkd", "assistants": 2}}
-    assistants: int = knob(
-        2,
-        1,
-        MOST,
-        help="How many assistants stand between teacher and student. Each is trained too.",
-        unit="assistants",
-    )
+    assistants: int = 2
     heard: float = knob(0.75, 0.1, 1.0, help="Chance in each step that one of the teachers is heard.")
 
     def down(self, between: Between) -> Iterator[Phase]:
@@ -62,7 +56,7 @@ class DenselyGuided(Assisted):
             if stages:
                 raise RecipeError(
                     "methods",
-                    f"{stages[0].title} has a stage of its own, which several teachers cannot give at once; "
+                    f"{stages[0].title} has a stage of its own, for which there is no place here; "
                     "set its own_stage to 0",
                 )
             lessons.append(gated(lesson, heard.gate(number)) if len(above) > 1 and self.heard < 1.0 else lesson)

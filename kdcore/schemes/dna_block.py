@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy
@@ -61,8 +61,9 @@ class BlockSearch(Scheme):
         0.5, 0.0, 1.0, help="Budget of parameters: 0 leaves room for the smallest assembly alone, 1 for the largest."
     )
 
-    def dress(self, role: str, network: Network, seen: Seen) -> Network:
+    def dress(self, role: str, network: Network, look: Callable[[], Seen]) -> Network:
         if role == "teacher":
+            seen = look()
             first = next((layer for layer in network.modules() if isinstance(layer, nn.Conv2d)), None)
             if first is None or len(seen.maps) < 2:
                 raise RecipeError(

@@ -50,9 +50,10 @@ class ClassifierAndRepresentation(Incremental):
     )
     memory: int = knob(100, 10, 20_000, unit="pictures", help="Pictures that may be kept, all classes together.")
 
-    def dress(self, role: str, network: Network, seen: Seen) -> Network:
+    def dress(self, role: str, network: Network, look: Callable[[], Seen]) -> Network:
         if role not in ("student", "before"):
             return network
+        seen = look()
         return NearestMeans(network, seen, self.most(seen.logits.shape[1]))
 
     def turn(self, cast: Mapping[str, Network], between: Between, tasks: Tasks, task: int) -> Turn:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import torch
@@ -59,8 +59,8 @@ class NativeEnsemble(Scheme):
     def cast(self, teacher: Pick, student: Pick) -> dict[str, Casting]:
         return with_twin({"student": Casting(student, "student")}, student, self.baseline)
 
-    def dress(self, role: str, network: Network, seen: Seen) -> Network:
-        return network if role != "student" or self.branches == 1 else WithBranches(network, seen, self.branches)
+    def dress(self, role: str, network: Network, look: Callable[[], Seen]) -> Network:
+        return network if role != "student" or self.branches == 1 else WithBranches(network, look(), self.branches)
 
     def phases(self, cast: Mapping[str, Network], between: Between) -> Iterator[Phase]:
         if self.baseline:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy
@@ -74,7 +74,7 @@ class OracleSearch(Scheme):
         self._tried: list[Network] = []
         return roles
 
-    def dress(self, role: str, network: Network, seen: Seen) -> Network:
+    def dress(self, role: str, network: Network, look: Callable[[], Seen]) -> Network:
         if role.startswith("try"):
             self._tried.append(network)
         if role not in ("student", "baseline"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -57,9 +57,10 @@ class PooledOutputs(Incremental):
     margin: float = knob(0.6, 0.0, 2.0, help="By how much the cosine with the own class should lead.", unit="cosine")
     scale: float = knob(8.0, 1.0, 64.0, help="By what cosines are multiplied at the start; it is learned.")
 
-    def dress(self, role: str, network: Network, seen: Seen) -> Network:
+    def dress(self, role: str, network: Network, look: Callable[[], Seen]) -> Network:
         if role not in ("student", "before"):
             return network
+        seen = look()
         return WithCosines(network, seen, self.most(seen.logits.shape[1]), proxies=self.proxies, scale=self.scale)
 
     def turn(self, cast: Mapping[str, Network], between: Between, tasks: Tasks, task: int) -> Turn:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 import torch
@@ -57,9 +57,10 @@ class UnifiedClassifier(Incremental):
     rivals: int = knob(2, 1, 10, help="How many of the nearest new classes count.", unit="classes")
     scale: float = knob(8.0, 1.0, 64.0, help="By what cosines are multiplied at the start; it is learned.")
 
-    def dress(self, role: str, network: Network, seen: Seen) -> Network:
+    def dress(self, role: str, network: Network, look: Callable[[], Seen]) -> Network:
         if role not in ("student", "before"):
             return network
+        seen = look()
         return WithCosines(network, seen, self.most(seen.logits.shape[1]), proxies=1, scale=self.scale)
 
     def turn(self, cast: Mapping[str, Network], between: Between, tasks: Tasks, task: int) -> Turn:

@@ -8,10 +8,12 @@ from typing import Any
 import numpy
 import pytest
 import torch
+from torch import nn
 
 from kdcore import beside, outputs, recalled
 from kdcore.answer import Answer
 from kdcore.beside import lots, see, seen_anew, sides, view_logits
+from kdcore.fingerprint import weights_key
 from kdcore.outputs import some
 from kdcore.probe import Probe
 from kdcore.probes import calibration, channel_partners, cka, embeddings
@@ -70,6 +72,32 @@ def test_keys_tell_numbers_shapes_and_kinds_apart() -> None:
     assert tensors_key(torch.tensor(3.0)) != tensors_key(torch.tensor([3.0]))
 
 
+class Still(nn.Module):
+    """A weight, and a buffer that no file of weights has."""
+
+    def __init__(self, weight: float = 1.0, kept: float = 2.0) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.tensor([weight, 0.0]))
+        self.register_buffer("kept", torch.tensor(kept), persistent=False)
+
+
+class Moving(Still):
+    """The same numbers, and another kind."""
+
+
+def test_a_network_is_known_by_its_kind_and_every_number_in_it() -> None:
+    networks = (Still(), Still(weight=1.0 + 2**-23), Still(kept=3.0), Still(weight=-1.0), Moving())
+    assert len({weights_key(one) for one in networks}) == len(networks)
+    assert weights_key(Still()) == weights_key(Still())
+
+
+def test_how_weights_lie_in_memory_changes_nothing() -> None:
+    one = nn.Conv2d(3, 4, 3)
+    before = weights_key(one)
+    assert weights_key(one.to(memory_format=torch.channels_last)) == before
+    assert weights_key(one.to(torch.bfloat16)) != before
+
+
 def test_the_least_recently_asked_goes_first_and_what_is_too_large_is_not_kept() -> None:
     kept = Recalled(room=4 * 10 * 4)
     ten = torch.zeros(10)
@@ -120,8 +148,8 @@ def same(first: Answer, second: Answer) -> bool:
 
 def test_a_tensor_is_read_once_until_something_is_written_into_it(monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[int] = []
-    real = recalled._read
-    monkeypatch.setattr(recalled, "_read", lambda digest, value: (read.append(1), real(digest, value))[1])
+    real = recalled.tensor_key
+    monkeypatch.setattr(recalled, "tensor_key", lambda tensor: (read.append(1), real(tensor))[1])
     one = torch.arange(6.0)
     first = tensors_key(one)
     assert tensors_key(one) == first

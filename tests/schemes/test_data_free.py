@@ -25,7 +25,7 @@ from kdcore.generation import (
     spread_of_classes,
     statistics_gap,
 )  # fmt: skip
-from kdcore.made_pictures import collapsed, variety
+from kdcore.made_pictures import collapsed, spread, variety
 from kdcore.recipe import Recipe
 from kdcore.schemes.cmi import cropped, told_apart
 from kdcore.schemes.deepinversion import divergence, roughness
@@ -269,6 +269,31 @@ def test_a_run_that_collapses_is_named(key: str, settings: dict[str, object], wo
     told = said(key, **settings)
     assert "collapsed" not in told[0]  # nothing has been made yet
     assert told[-1].startswith(words)
+
+
+def varied_within_classes(contrast: float) -> float:
+    """By how many standard deviations of real pixels CMI's pictures of one class differ, when only classes are wanted
+    and, with that weight, that a picture can be told from all the others."""
+    made = {"is": "cmi", **LITTLE["cmi"], "pictures": 80, "norms": 0.0, "baseline": False, "contrast": contrast}
+    training = {"epochs": 4, "teacher_epochs": 8, "teacher_rate": 0.005, "batch": 32}
+    stage = set_stage(recipe("cmi", scheme=made, data={"is": "digits", "train_size": 400}, training=training))
+    for number, phase in enumerate(stage.scheme.phases(stage.cast, Losses(stage))):
+        if phase.name == "student":  # it begins with the pictures that were found
+            assert phase.begins is not None
+            phase.begins()
+            pool = phase.keeps["pool"]
+            assert isinstance(pool, Pool)
+            return sum(spread(pool.pictures[pool.labels == one]) for one in range(10)) / 10
+        torch.manual_seed(number)
+        running = PhaseRun(stage, phase)
+        for _ in range(running.steps):
+            running.step()
+    raise AssertionError("there is no student")
+
+
+def test_contrast_keeps_the_pictures_of_a_class_apart() -> None:
+    without, with_it = varied_within_classes(0.0), varied_within_classes(0.8)
+    assert with_it > 1.15 * without, (without, with_it)  # four seeds: 1.17 to 1.44 times
 
 
 def test_the_pool_keeps_copies() -> None:

@@ -44,8 +44,9 @@ def test_one_anchor_is_plain_distillation_step_for_step() -> None:
     assert alone == plain
 
 
-def test_a_chain_of_length_zero_is_plain_distillation_step_for_step() -> None:
-    chain, plain = (steps(list(run(one)), "student") for one in (recipe("takd", assistants=0), recipe("offline")))
+@pytest.mark.parametrize("key", ["dgkd", "takd"])
+def test_a_chain_of_length_zero_is_plain_distillation_step_for_step(key: str) -> None:
+    chain, plain = (steps(list(run(one)), "student") for one in (recipe(key, assistants=0), recipe("offline")))
     assert chain
     assert chain == plain
 
