@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, ClassVar
 
 from kdcore.answer import Answer
-from kdcore.spec import Spec
+from kdcore.spec import KnobError, Spec
 
 if TYPE_CHECKING:
     from kdcore.revive import Revived
+
+
+LINKED = ("picture", "student_layer", "teacher_layer")
+"""Knobs of which one choice holds on all panels."""
 
 
 class ProbeError(ValueError):
@@ -31,6 +36,16 @@ class Probe(Spec, ABC):
 
     turned: ClassVar[tuple[str, ...]] = ()
     """Knobs that who looks is likely to turn, and that make it take long: a choice, or the number of a picture."""
+
+    @classmethod
+    def following(cls, shown: Probe) -> Probe:
+        """This question as it is asked next by whoever looks at another: what is linked is chosen as there."""
+        chosen = {}
+        for name in LINKED:
+            if name in cls.knobs and name in shown.knobs:
+                with contextlib.suppress(KnobError):
+                    chosen[name] = cls.knobs[name].check(getattr(shown, name))
+        return cls(**chosen)
 
     def beside(self) -> list[Probe]:
         """The same question with one control moved on: what a worker asks while whoever looks at this one rests."""

@@ -39,7 +39,8 @@ KEPT_NUMBERS = 16_000_000
 SAYS = 0.2
 """Seconds between two words on how far an answer is."""
 RESTS, ENOUGH, NEARBY = 0.5, 15.0, 5.0
-"""Seconds without a question before it looks ahead, those that it spends on that for one run, and for one question."""
+"""Seconds without a question before it looks ahead, those that it spends on that for one run with one choice of what is
+linked, and for one question."""
 LOOKED_AT = 64
 """Questions of which it remembers that it has looked around them."""
 
@@ -117,7 +118,7 @@ class Answers:
     def __init__(self, shelf: Shelf) -> None:
         self._shelf = shelf
         self._moments: OrderedDict[tuple[str, str], Revived] = OrderedDict()
-        self._spent: dict[str, float] = {}
+        self._spent: OrderedDict[str, float] = OrderedDict()
         self._shown: tuple[str, Probe, Revived] | None = None
         """The run, the question and the moment that whoever looks asked for: a film asks for others after it."""
         self._around: OrderedDict[str, None] = OrderedDict()
@@ -162,29 +163,34 @@ class Answers:
         """While nobody asks, look at what will be wanted next of the run asked about last: the present question with a
         control moved on, then what other sections of a page ask.
 
-        Only of a finished one, and once: what trains has the core for itself. The answers are not kept, but what they
-        were made of is (`recalled`).
+        Only of a finished one, and once for each choice of what is linked: what trains has the core for itself. The
+        answers are not kept, but what they were made of is (`recalled`).
         """
         if self._shown is None or not caller.idle(RESTS):
             return
         name, probe, revived = self._shown
         if not self._looked_around(caller, name, probe, revived):
             return
-        spent = self._spent.get(name, 0.0)
+        asked = [kind.following(probe) for kind in PROBES.values() if kind.ahead]
+        asked.sort(key=lambda one: one.ahead)
+        chosen = f"{name} {[one.settings() for one in asked]}"
+        spent = self._spent.get(chosen, 0.0)
         began = time.monotonic()
         try:
             if spent >= ENOUGH or self._shelf.run(name).state() != "finished":
                 return
             with told(_Unasked(caller, ENOUGH - spent)):
-                for kind in sorted((one for one in PROBES.values() if one.ahead), key=lambda one: one.ahead):
+                for one in asked:
                     with contextlib.suppress(ProbeError):
-                        kind().ask(revived)
+                        one.ask(revived)
             spent = ENOUGH
         except Stopped:
             spent += time.monotonic() - began
         except Exception:
             spent = ENOUGH  # whoever asks will be told what is wrong
-        self._spent[name] = spent
+        self._spent[chosen] = spent
+        while len(self._spent) > LOOKED_AT:
+            self._spent.popitem(last=False)
 
     def _looked_around(self, caller: Caller, name: str, probe: Probe, revived: Revived) -> bool:
         """Asks the present question with a control moved on. Whether it may go on: nobody asked meanwhile."""

@@ -8,14 +8,16 @@ from collections.abc import Iterator
 
 import pytest
 
-from kdcore import outputs, worker
+from kdcore import glances, outputs, worker
 from kdcore.engine import run as train
 from kdcore.launch import Desk
 from kdcore.patience import Stopped, Way, told
 from kdcore.probes import embeddings
+from kdcore.probes.feature_maps import FeatureMaps
 from kdcore.probes.line_regions import LineRegions
 from kdcore.probes.loss_line import LossLine
 from kdcore.probes.loss_plane import LossPlane
+from kdcore.probes.picture_plane import PicturePlane
 from kdcore.recalled import recalled
 from kdcore.recipe import Recipe
 from kdcore.revive import revive
@@ -182,8 +184,8 @@ def test_the_present_question_is_looked_at_with_a_control_moved_on(
 
 
 def test_moving_a_control_on_stays_within_its_bounds() -> None:
-    assert [one.settings()["first"] for one in LineRegions(first=3).beside()] == [4]
-    assert [one.settings()["first"] for one in LineRegions(first=999_999).beside()] == [999_999]
+    assert [one.settings()["picture"] for one in LineRegions(picture=3).beside()] == [4]
+    assert [one.settings()["picture"] for one in LineRegions(picture=999_999).beside()] == [999_999]
     assert [one.settings()["batch_norm"] for one in LossPlane(reach=0.5).beside()] == ["re-estimated"]
     assert LossPlane(reach=0.5).beside()[0].settings()["reach"] == 0.5
     other, same = LossLine(loss="kl").beside()
@@ -218,3 +220,26 @@ def test_lots_side_by_side_come_in_their_order_are_told_of_and_can_be_ended() ->
         list(side_by_side(square, range(200)))
     time.sleep(0.2)
     assert len(done) < 20, "what nobody wants is not begun"
+
+
+def test_what_is_linked_is_looked_at_ahead_as_it_is_chosen(
+    finished: tuple[Shelf, Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shelf, run = finished
+    recalled.forget()
+    desk = worker.Answers(shelf)
+    ask = {"do": "ask", "run": run.id, "snapshot": last(run)}
+    desk.answer({**ask, "probe": "feature_maps", "settings": {"picture": 5}, "key": "feature_maps-5"})
+    desk.look_ahead(Quiet())  # type: ignore[arg-type]
+    monkeypatch.setattr(glances, "seen_anew", lambda *_: pytest.fail("it was looked at"))
+    desk.answer({**ask, "probe": "picture_plane", "settings": {"picture": 5}, "key": "picture_plane-5"})
+    with pytest.raises(pytest.fail.Exception, match="looked at"):
+        desk.answer({**ask, "probe": "picture_plane", "settings": {"picture": 9}, "key": "picture_plane-9"})
+
+
+def test_a_choice_that_another_question_refuses_is_left_out_of_it() -> None:
+    assert (
+        FeatureMaps.following(PicturePlane(picture=-1, student_layer=1)).settings()
+        == FeatureMaps(student_layer=1).settings()
+    ), "-1 stands for a picture of each class, which maps of one picture cannot show"
+    assert PicturePlane.following(FeatureMaps(picture=7, channels=4)).picture == 7

@@ -43,8 +43,8 @@ class LineRegions(Probe):
     title = "Linear regions along a line"
     answers = "Along"
     ahead = 4
-    turned = ("first",)
-    first: int = knob(-1, -1, 999_999, help="The picture at the start. -1: the first of a class.")
+    turned = ("picture",)
+    picture: int = knob(-1, -1, 999_999, help="The picture at the start. -1: the first of a class.")
     second: int = knob(-1, -1, 999_999, help="The picture at the end. -1: the first of another class.")
     across: str = knob(
         "horizontal", choices=("horizontal", "vertical", "diagonal"), help="Which way through a plane of points."
@@ -53,7 +53,7 @@ class LineRegions(Probe):
     def ask(self, revived: Revived) -> Along:
         data = revived.data
         who = sides(revived)
-        places = choose_pictures(data, (self.first, self.second)) if data.images_of_plane else []
+        places = choose_pictures(data, (self.picture, self.second)) if data.images_of_plane else []
         at = torch.linspace(0.0, 1.0, PLACES)
         probabilities: dict[str, numpy.ndarray] = {}
         switches: dict[str, numpy.ndarray] = {}

@@ -38,8 +38,8 @@ class PicturePlane(Probe):
     answers = "Plane"
     needs = ("images",)
     ahead = 3
-    turned = ("first", "shade")
-    first: int = knob(-1, -1, 999_999, help="A validation picture, counted from 0. -1: the first of a class.")
+    turned = ("picture", "shade")
+    picture: int = knob(-1, -1, 999_999, help="A validation picture, counted from 0. -1: the first of a class.")
     second: int = knob(-1, -1, 999_999, help="A validation picture. -1: the first of another class.")
     third: int = knob(-1, -1, 999_999, help="A validation picture. -1: the first of a third class.")
     student_layer: int = knob(-1, -1, 999, help="The student's layer, counted from 0. -1: the one the run matched.")
@@ -51,7 +51,7 @@ class PicturePlane(Probe):
         data = revived.data
         if not data.images_of_plane:
             raise ProbeError("points lie in a plane already; it is drawn by the probe boundaries")
-        places = choose_pictures(data, (self.first, self.second, self.third))
+        places = choose_pictures(data, (self.picture, self.second, self.third))
         who = sides(revived)
         seen = who.look(data.validation, 2)
         s, t, why = who.pair(seen, self.student_layer, self.teacher_layer)

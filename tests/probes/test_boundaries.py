@@ -105,7 +105,7 @@ def test_regions_are_as_many_as_patterns_on_a_line_of_many_points(revived: Given
 
 def test_a_convolution_network_is_counted_with_its_stem(revived: Given) -> None:
     moment = revived("pictures", "kd")
-    answer = LineRegions(first=0, second=1).ask(moment)
+    answer = LineRegions(picture=0, second=1).ask(moment)
     network = moment.networks["student"]
     first, second = moment.data.validation.images[:2].double()
     twin = NETWORKS["plain"](**{**moment.recipe.student.settings})
@@ -170,7 +170,7 @@ def test_the_plane_goes_through_its_pictures_and_keeps_their_distances() -> None
 
 def test_at_a_picture_the_plane_has_the_networks_own_decision(revived: Given) -> None:
     moment = revived("pictures", "kd")
-    answer = PicturePlane(first=4, second=9, third=0, grid=16).ask(moment)
+    answer = PicturePlane(picture=4, second=9, third=0, grid=16).ask(moment)
     for part, view in sides(moment).views().items():
         own = see(moment, view, moment.data.validation.images[[4, 9, 0]]).logits.argmax(dim=1)
         for (across, up), decided in zip(answer.points, own.tolist(), strict=True):
@@ -203,9 +203,9 @@ def test_too_few_pictures_or_classes_are_a_sentence(probe: PicturePlane | LineRe
     with pytest.raises(ProbeError, match="of one class"):
         probe.ask(with_data(moment, (truth == truth[0]).nonzero()[:, 0]))
     with pytest.raises(ProbeError, match="validation pictures 0 to"):
-        type(probe)(first=5_000).ask(moment)
+        type(probe)(picture=5_000).ask(moment)
     with pytest.raises(ProbeError, match="one stands twice"):
-        type(probe)(first=3, second=3).ask(moment)
+        type(probe)(picture=3, second=3).ask(moment)
 
 
 def test_pictures_on_one_line_span_no_plane() -> None:

@@ -64,7 +64,7 @@ def test_another_layer_and_equal_signs_take_no_further_look(revived: Given, monk
             for shade in ("signs", "decisions"):
                 PicturePlane(grid=12, shade=shade, student_layer=student, teacher_layer=teacher).ask(moment)
     assert sum(looked) == 3 * (12 * 12 + pictures)
-    PicturePlane(grid=12, first=5).ask(moment)
+    PicturePlane(grid=12, picture=5).ask(moment)
     assert sum(looked) == 3 * (2 * 12 * 12 + pictures)
 
 

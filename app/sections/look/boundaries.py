@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import streamlit as st
@@ -20,13 +21,17 @@ SINCE = {"first": "Since the first snapshot", "before": "Since the snapshot befo
 ALONE = "The student alone is drawn as it was at the end of its training."
 CONNECTED = ("ab", "ofd")
 """Methods that learn which of the student's neurons stand for which of the teacher's."""
+PICTURES = ("picture", "second", "third")
+"""What the corners of a plane are called in the address and by the probes; the first is the picture of all panels."""
 
 
 def draw(place: Place) -> None:
-    chosen = st.segmented_control(
-        "Drawing", list(_DRAWINGS), default=PLANE, key="drawing", required=True, label_visibility="collapsed",
-        bind="query-params",
-    ) or PLANE  # fmt: skip
+    chosen, key = choices.option_of("drawing", "drawing", _DRAWINGS), state.choice_key("drawing")
+    st.segmented_control(
+        "Drawing", list(_DRAWINGS), default=chosen, key=key, required=True, label_visibility="collapsed",
+        on_change=state.take, args=("drawing", key, partial(choices.said_of_option, _DRAWINGS)),
+    )  # fmt: skip
+    choices.complaint("drawing")
     _DRAWINGS[chosen](place)
 
 
@@ -40,7 +45,7 @@ def _plane(place: Place) -> None:
         probe = "boundaries"
         said = "Colours are what each network decides"
     else:
-        asked |= dict(zip(("first", "second", "third"), _pictures(place.history, row[3:]), strict=True))
+        asked |= dict(zip(PICTURES, _pictures(place.history, row[3:]), strict=True))
         probe = "picture_plane"
         said = (
             "Every point is a mixture of the three pictures, distances are those of standardised pixel values. "
@@ -59,7 +64,7 @@ def _line(place: Place) -> None:
     if points(place.history):
         asked["across"] = row[0].selectbox("Line", list(WAYS), format_func=WAYS.__getitem__, key="boundaries.across")
     else:
-        asked |= dict(zip(("first", "second"), _pictures(place.history, row[:2]), strict=True))
+        asked |= dict(zip(PICTURES[:2], _pictures(place.history, row[:2]), strict=True))
     scrubber(question(place.run, "line_regions", **asked), place.phase, key="film-line", going=place.going)
     st.caption(
         "Walking along the line, a network is linear until one of its neurons switches: the number of pieces says how "
@@ -122,7 +127,7 @@ def _pictures(history: History, into: Sequence[Any]) -> list[int]:
     """
     there = int(history.started.data.get("validation", 0)) if history.started else 0
     found = []
-    for number, (where, name) in enumerate(zip(into, ("picture", "second", "third"), strict=False), start=1):
+    for number, (where, name) in enumerate(zip(into, PICTURES, strict=False), start=1):
         picked = choices.number(name, "validation pictures", there)
         key = state.choice_key(name, f"boundaries.{there}")
         where.number_input(
