@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import pkgutil
 import time
@@ -13,7 +14,9 @@ from typing import Any
 import streamlit as st
 
 from app import state
+from app.views.chosen import linked
 from app.views.inside import nothing_here, phase_choice, run_choice, training
+from app.views.waiting import draw_in_part
 from kdcore.history import History, PhaseTrace
 from kdcore.run import Run
 
@@ -78,16 +81,23 @@ def show_sections(page: str, *, named: str) -> None:
         return
     there = {section.title: section for section in sections(page)}
     usual = next((section.title for section in there.values() if section.suits(history)), next(iter(there)))
-    chosen = st.segmented_control(
-        "What to look at", list(there), default=usual, key=named, required=True, label_visibility="collapsed",
-        bind="query-params",
-    ) or usual  # fmt: skip
+    chosen = linked(
+        st.segmented_control, "What to look at", list(there), key=named, what="section", usual=usual, default=usual,
+        required=True, label_visibility="collapsed",
+    )  # fmt: skip
     body = st.empty()
     if state.kept(f"section.{page}", chosen) != chosen:
         # What stood here is of another section: under the new one's name it would be taken for its picture.
         body.caption(f":material/hourglass_top: {chosen} is being worked out …")
         time.sleep(CLEARED)
     state.keep(f"section.{page}", chosen)
-    with body.container():
-        places = st.columns([1.4, 1.4, 1.4], vertical_alignment="bottom")
-        there[chosen].draw(Place(run, history, lambda: state.history_of(run).phases[number], going, places))
+    part = draw_in_part((page, chosen, run.id, number), going=going)
+    with body.container(), contextlib.nullcontext() if part else st.container():  # a fragment makes one of its own
+        (st.fragment(_draw) if part else _draw)(there[chosen], run, number, going)
+
+
+def _draw(section: Section, run: Run, number: int, going: bool) -> None:
+    if not run.folder.is_dir():  # taken off the shelf meanwhile
+        st.rerun()
+    places = st.columns([1.4, 1.4, 1.4], vertical_alignment="bottom")
+    section.draw(Place(run, state.history_of(run), lambda: state.history_of(run).phases[number], going, places))

@@ -171,7 +171,17 @@ def take(name: str, key: str, says: Callable[[Any], str] = str) -> None:
 def refuse(name: str, why: str) -> None:
     """Drops what is chosen under this name, and keeps the sentence that says why until something else is chosen."""
     select(name, "")
+    complain(name, why)
+
+
+def complain(name: str, why: str) -> None:
+    """Keeps the sentence that says why what the address says under this name is not shown."""
     keep("refused", {**kept("refused", {}), name: why})
+
+
+def forgive(name: str) -> None:
+    """Lets go of that sentence: something else was chosen."""
+    keep("refused", {other: why for other, why in kept("refused", {}).items() if other != name})
 
 
 def refused(name: str) -> str:
@@ -188,7 +198,7 @@ def _choose(name: str, text: str) -> None:
     if text != kept(f"choice.{name}", ""):
         keep(f"choice.{name}.before", (str(kept(f"choice.{name}", "")), time.monotonic()))
     keep(f"choice.{name}", text)
-    keep("refused", {other: why for other, why in kept("refused", {}).items() if other != name})
+    forgive(name)
     to_address(name, text)
 
 

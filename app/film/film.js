@@ -7,7 +7,7 @@ const SLOWEST = 700;
 const SETTLE = 180;            // ms of rest after which a still makes way for the figure
 const TELL = 350;              // ms of rest after which the server hears of the epoch
 const LEAST = 560;             // px of a figure of maps: on a telephone it is pushed sideways, not squeezed
-const ABREAST = 900;           // px of panels side by side, likewise
+const ABREAST = 900;           // px of panels side by side, likewise, in a window narrower than that
 
 export default function (component) {
   const { data, parentElement } = component;
@@ -91,7 +91,7 @@ function build(parent) {
     const { traces, texts, axes } = (frame.lenses && frame.lenses[lensAt]) || frame;
     const { margin, meta, height } = film.layout;
     const abreast = Object.keys(film.layout).some((key) => /^xaxis[2-9]/.test(key));
-    const width = Math.max(meta && meta.aspect ? LEAST : abreast ? ABREAST : 0, root.clientWidth || 800);
+    const width = Math.max(meta && meta.aspect ? LEAST : abreast && window.innerWidth < ABREAST ? ABREAST : 0, root.clientWidth || 800);
     const tall = meta && meta.aspect ? margin.t + margin.b + (width - margin.l - margin.r) * meta.aspect : height;
     const style = getComputedStyle(root);
     const layout = {

@@ -12,6 +12,7 @@ from app.rows import Row, row_of
 from app.starting import draft
 from app.theme import percent, points
 from app.varied import called, from_start, joined, likely, runs_of
+from app.views import chosen
 from app.views.knobs import plain
 from app.views.still import still
 from kdcore.cards import Catalog
@@ -68,12 +69,18 @@ def _axis(
     """The choice of a setting and its values, kept in the address as "path:values"; None without or where it fails."""
     said_path, _, said_values = state.from_address(name).partition(":")
     options = [*([NONE] if optional else []), *known]
-    chosen = said_path if said_path in options else default
+
+    def words(path: str) -> str:
+        return _called(path, recipe)
+
+    asked = chosen.one_of(said_path, name, "setting of this recipe", options, default, words)
     left, right = st.columns([1, 2])
     path = left.selectbox(
-        title, options, index=options.index(chosen), format_func=lambda one: _called(one, recipe), key=f"grid.{name}",
-        help=f"Which setting changes from {'row to row' if name == 'y' else 'column to column'}.",
+        title, options, index=options.index(asked), format_func=words, key=f"grid.{name}", on_change=state.forgive,
+        args=(name,), help=f"Which setting changes from {'row to row' if name == 'y' else 'column to column'}.",
     )  # fmt: skip
+    with left:
+        chosen.complaint(name)
     if path == NONE or path not in known:
         state.to_address(name, NONE if optional else "")
         return None
@@ -119,10 +126,10 @@ def _grid(rows: list[list[Recipe]], down: Axis, across: Axis | None, catalog: Ca
         if going:
             st.button("Stop them", icon=":material/stop:", key="grid.stop", on_click=_stop, args=(runs,))
             st.caption(f"{len(flat) - len(missing) - len(going)} of {len(flat)} are done; one trains on each core.")
-        measure = st.segmented_control(
-            "Colour", [STUDENT, ALONE], default=STUDENT, key="grid.measure", required=True,
-            label_visibility="collapsed", bind="query-params",
-        ) or STUDENT  # fmt: skip
+        measure = chosen.linked(
+            st.segmented_control, "Colour", [STUDENT, ALONE], key="grid.measure", what="measure to colour by",
+            default=STUDENT, required=True, label_visibility="collapsed",
+        )  # fmt: skip
     if problem := state.kept("grid.problem", ""):
         st.error(plain(problem), icon=":material/error:")
     values = [[_value(one, measure) for one in row] for row in told]

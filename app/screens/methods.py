@@ -8,12 +8,15 @@ from app import state
 from app.draft import with_method
 from app.page import Page
 from app.starting import draft, take_up
+from app.views import chosen
 from app.views.entry_cards import method_card, plain_card
 from app.views.knobs import plain
 from app.words import FAMILIES, gloss
 from kdcore.cards import Card
 
 TABS = {"methods": "Methods", "schemes": "Schemes", "networks": "Networks", "datasets": "Data sets"}
+USUAL = "kd"
+"""The card that stands open where nothing was chosen, if it is in the list."""
 LIST = 620
 """Height of the list in px: it is scrolled beside its card."""
 
@@ -26,12 +29,13 @@ def show() -> None:
         help=gloss("dark knowledge", "logit", "temperature", "hint layer"),
         anchor=False,
     )
-    name = st.segmented_control(
-        "Which cards", list(TABS.values()), default=TABS["methods"], key="cards", required=True,
-        label_visibility="collapsed", bind="query-params",
-    ) or TABS["methods"]  # fmt: skip
+    name = chosen.linked(
+        st.segmented_control, "Which cards", list(TABS.values()), key="cards", what="kind of card",
+        default=TABS["methods"], required=True, label_visibility="collapsed", on_change=_turn,
+    )  # fmt: skip
     folder = next(key for key, called in TABS.items() if called == name)
     cards = _by_year(list(catalog.folders[folder].values()))
+    asked = _asked(folder, cards)
     shown = _filtered(cards) if folder == "methods" else cards
     if not shown:
         st.info("No method says that. Take out a filter.", icon=":material/search_off:")
@@ -39,15 +43,15 @@ def show() -> None:
     listed, opened = st.columns([1, 2.4], gap="medium")
     with listed.container(height=LIST, key="cards-list"):
         titles = {card.key: card for card in shown}
-        named = state.from_address("card")
-        usual = next((key for key in (named, "kd") if key in titles), shown[0].key)
+        usual = next((key for key in (asked, USUAL) if key in titles), shown[0].key)
         key = st.radio(
             TABS[folder], list(titles), index=list(titles).index(usual), label_visibility="collapsed",
             format_func=lambda one: plain(titles[one].title), captions=[plain(_said(card)) for card in shown],
-            key=f"card-{folder}",
+            key=f"card-{folder}", on_change=state.forgive, args=("card",),
         ) or usual  # fmt: skip
         state.to_address("card", key)
     with opened:
+        chosen.complaint("card")
         card = titles[key]
         if folder != "methods":
             plain_card(card)
@@ -56,6 +60,20 @@ def show() -> None:
 
 
 PAGE = Page("methods", "Methods", ":material/menu_book:", 40, show, "methods")
+
+
+def _turn() -> None:
+    """Another kind of card: the one that was open is none of them."""
+    state.forgive("card")
+    state.to_address("card", "")
+
+
+def _asked(folder: str, cards: list[Card]) -> str:
+    """The card that the address names, or the usual one; one that is in no list is said."""
+    titles = {card.key: card.title for card in cards}
+    usual = USUAL if USUAL in titles else cards[0].key
+    what = TABS[folder].lower().removesuffix("s")
+    return chosen.one_of(state.from_address("card"), "card", what, titles, usual, titles.__getitem__)
 
 
 def _by_year(cards: list[Card]) -> list[Card]:

@@ -59,14 +59,15 @@ def show() -> None:
         _on_the_plane(run, lambda: state.history_of(run).phases[number], going)
         return
     places = st.columns([3.2, 1.1, 1.3], vertical_alignment="bottom")
-    section = places[0].segmented_control(
-        "What to look at", [ONE, DRAWN, UPLOADED, ALL], default=ONE, key="pictures", required=True,
-        label_visibility="collapsed", bind="query-params",
-    )  # fmt: skip
+    with places[0]:
+        section = chosen.linked(
+            st.segmented_control, "What to look at", [ONE, DRAWN, UPLOADED, ALL], key="pictures", what="section",
+            default=ONE, required=True, label_visibility="collapsed",
+        )  # fmt: skip
     if section == ALL:
         _over_many(run, lambda: state.history_of(run).phases[number], going)
     else:
-        _one_by_one(run, history, history.phases[number], places[1:], way=WAYS.get(section or ONE, ""))
+        _one_by_one(run, history, history.phases[number], places[1:], way=WAYS.get(section, ""))
         if going:
             st.fragment(_newer, run_every=2.0)(run, number, history.phases[number].snapshots[-1].name)
 
@@ -96,13 +97,15 @@ Opened = tuple[Gallery, dict[str, Any], str]
 
 def _of_the_data(run: Run, history: History, moment: str, *, head: Any) -> Opened | None:
     """Pictures of the data set, those asked for, to choose from. How near the networks are stands in `head`."""
-    which = st.selectbox("Which pictures", list(WHICH), key="which", bind="query-params")
+    which = chosen.linked(st.selectbox, "Which pictures", list(WHICH), key="which", what="choice of pictures")
     places = st.columns([1.3, 1.0], vertical_alignment="bottom")
-    order = places[0].selectbox("First comes", list(ORDER), key="order", bind="query-params")
-    split = places[1].selectbox(
-        "From", ["validation", "test"], key="from", bind="query-params",
-        help="Pictures from which no network has learned. On test pictures nothing was ever selected.",
-    )  # fmt: skip
+    with places[0]:
+        order = chosen.linked(st.selectbox, "First comes", list(ORDER), key="order", what="order")
+    with places[1]:
+        split = chosen.linked(
+            st.selectbox, "From", ["validation", "test"], key="from", what="split",
+            help="Pictures from which no network has learned. On test pictures nothing was ever selected.",
+        )  # fmt: skip
     found = answered(run, moment, "disagreements", split=split, which=WHICH[which], order=ORDER[order])
     if not isinstance(found, Gallery):
         return None
@@ -203,7 +206,8 @@ def _explained(history: History, way: str, *, into: Any) -> int:
     words = whose | {number: f"class {name}" for number, name in enumerate(names)}
     number = chosen.number("class", "classes", len(names))
     if number is None:
-        said = state.selected("explain")
+        asked = state.selected("explain")
+        said = chosen.one_of(asked, "explain", "one to explain", WHOSE.values(), "", lambda _: EXPLAIN[OF_TEACHER])
         number = next((one for one, word in WHOSE.items() if word == said and one in whose), OF_TEACHER)
     key = state.choice_key("class", f"explain.{way}.{len(names)}")
     picked = into.selectbox(
@@ -212,6 +216,7 @@ def _explained(history: History, way: str, *, into: Any) -> int:
         help="The same class is explained for all networks, whatever each of them says.",
     )  # fmt: skip
     chosen.complaint("class")
+    chosen.complaint("explain")
     return int(picked)
 
 

@@ -8,6 +8,7 @@ from app import state
 from app.charts import forms as chart
 from app.draft import title_of
 from app.page import Page
+from app.views import chosen
 from app.views.form_weight import one_form
 from app.views.inside import taught
 from app.views.knobs import plain
@@ -66,32 +67,41 @@ def _run(place: st.delta_generator.DeltaGenerator) -> Run | None:
     runs = [run for run in state.shelf().runs() if run.state() in ("finished", "stopped", "running")]
     if not runs:
         return None
-    chosen = None if wrong else state.chosen_run()
-    if chosen is None or all(run.id != chosen.id for run in runs):
-        chosen = next((run for run in runs if not run.recorded and run.state() == "finished"), runs[0])
-    listed = {run.id: run for run in [chosen, *(run for run in runs[:SHOWN] if run.id != chosen.id)]}
+    shown = None if wrong else state.chosen_run()
+    if shown is None or all(run.id != shown.id for run in runs):
+        shown = next((run for run in runs if not run.recorded and run.state() == "finished"), runs[0])
+    listed = {run.id: run for run in [shown, *(run for run in runs[:SHOWN] if run.id != shown.id)]}
     picked = place.selectbox(
-        "On the networks of the run", list(listed), key=f"same.run.{chosen.id}",
+        "On the networks of the run", list(listed), key=f"same.run.{shown.id}",
         format_func=lambda id: f"{id[:4]}{id[16:]} · {name_of(recipe_of(listed[id]))}",
     )  # fmt: skip
-    if picked and picked != chosen.id:
+    if picked and picked != shown.id:
         state.choose_run(picked)
         st.rerun()
-    return chosen
+    return shown
 
 
 def _method(place: st.delta_generator.DeltaGenerator, run: Run | None, catalog: Catalog) -> str:
-    """Which method; at first one that the run used."""
+    """Which method, "name" in the address; at first one that the run used."""
     keys = [key for key in FORMS if key in catalog.folders["methods"]]
     used = [part.method.key for part in run.recipe.methods if part.method.key in keys] if run else []
-    before = state.kept("same.method", used[0] if used else keys[0])
-    chosen = place.selectbox(
-        "Method", keys, keys.index(before) if before in keys else 0, key="same.method",
-        format_func=lambda key: title_of(catalog, "methods", key),
-    )  # fmt: skip
-    if chosen != before:
-        state.keep("same.method", chosen)
-    return chosen or keys[0]
+    usual = used[0] if used else keys[0]
+
+    def called(key: str) -> str:
+        return title_of(catalog, "methods", key)
+
+    asked = state.from_address("name") or state.kept("same.method", usual)
+    asked = chosen.one_of(asked, "name", "method with several forms", keys, usual, called)
+    key = place.selectbox(
+        "Method", keys, keys.index(asked), key="same.method", format_func=called, on_change=state.forgive,
+        args=("name",),
+    ) or asked  # fmt: skip
+    with place:
+        chosen.complaint("name")
+    if key != asked:
+        state.keep("same.method", key)
+    state.to_address("name", key)
+    return key
 
 
 def _answer(run: Run, key: str) -> Forms | None:

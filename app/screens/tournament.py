@@ -11,6 +11,7 @@ from app.charts import frontier as chart
 from app.draft import title_of
 from app.page import Page
 from app.starting import take_up
+from app.views import chosen
 from app.views.knobs import plain
 from app.views.measuring import followed, refusal, tried, under_way
 from app.views.moment import csv_button
@@ -40,23 +41,28 @@ PAGE = Page("tournament", "Tournament", ":material/leaderboard:", 47, show, "tou
 
 
 def _pair(place: st.delta_generator.DeltaGenerator) -> str:
-    asked = state.from_address("pair")
-    asked = asked if asked in PAIRS else next(iter(PAIRS))
-    chosen = place.segmented_control(
-        "Pair", list(PAIRS), default=asked, key=f"tournament.pair.{asked}", format_func=lambda key: NAMES.get(key, key),
-        label_visibility="collapsed",
+    asked = chosen.one_of(state.from_address("pair"), "pair", "pair", PAIRS, next(iter(PAIRS)), _named)
+    pair = place.segmented_control(
+        "Pair", list(PAIRS), default=asked, key=f"tournament.pair.{asked}", format_func=_named,
+        label_visibility="collapsed", on_change=state.forgive, args=("pair",),
     )  # fmt: skip
-    if chosen and chosen != asked:
-        state.to_address("pair", chosen)
-    return chosen or asked
+    with place:
+        chosen.complaint("pair")
+    if pair and pair != asked:
+        state.to_address("pair", pair)
+    return pair or asked
+
+
+def _named(pair: str) -> str:
+    return NAMES.get(pair, pair)
 
 
 def _cost(place: st.delta_generator.DeltaGenerator) -> str:
-    chosen = place.segmented_control(
+    cost = place.segmented_control(
         "Cost", list(COSTS), default="seconds", key="tournament.cost", format_func=lambda key: f"accuracy {COSTS[key]}",
         label_visibility="collapsed",
     )  # fmt: skip
-    return chosen or "seconds"
+    return cost or "seconds"
 
 
 def _board(board: Tournaments, catalog: Catalog) -> None:
@@ -111,7 +117,7 @@ def _controls(board: Tournaments, pair: str, own: Standings | None) -> None:
     """Start, go on or stop; while it goes on, how far it is."""
     going = board.going()
     if going and going != pair:
-        st.caption(f":material/hourglass: The tournament on {NAMES.get(going, going)} goes on; one at a time.")
+        st.caption(f":material/hourglass: The tournament on {_named(going)} goes on; one at a time.")
         return
     if going:
         _under_way(board, own)
@@ -206,10 +212,10 @@ def _table(shown: Standings, pair: str, catalog: Catalog) -> None:
     )  # fmt: skip
     with st.container(horizontal=True, vertical_alignment="center"):
         csv_button(lambda: chart.rows(shown, families), name=f"tournament-{pair}", key="tournament.csv")
-        chosen = [listed[place].key for place in picked.selection.rows if place < len(listed)]
-        if chosen and chosen[0] in families:
-            if st.button(f"Try {chosen[0]} on this pair", key="tournament.try", icon=":material/tune:"):
-                recipe = shown.base.replace(methods=(Part(Pick("ce")), Part(Pick(chosen[0]))))
+        keys = [listed[place].key for place in picked.selection.rows if place < len(listed)]
+        if keys and keys[0] in families:
+            if st.button(f"Try {keys[0]} on this pair", key="tournament.try", icon=":material/tune:"):
+                recipe = shown.base.replace(methods=(Part(Pick("ce")), Part(Pick(keys[0]))))
                 take_up(recipe)
                 state.go("begin", recipe=recipe)
         else:

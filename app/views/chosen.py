@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
+from typing import Any
 
 import streamlit as st
 
 from app import state
+from app.views.knobs import plain
 from kdcore.events import Snapshot
 from kdcore.history import PhaseTrace
 
@@ -24,6 +27,70 @@ def number(name: str, what: str, count: int) -> int | None:
         return int(text)
     state.refuse(name, f"{name}={text}: {what} go from 0 to {count - 1:,} here, so this choice was left out.")
     return None
+
+
+def one_of(
+    text: str, name: str, what: str, known: Collection[str], usual: str, called: Callable[[str], str] = str
+) -> str:
+    """What the address says under this name, `usual` where that is nothing or is not there, which is then said."""
+    if text in known:
+        return text
+    if text:
+        state.refuse(name, not_there(what, text, called(usual)))
+    return usual
+
+
+def not_there(what: str, text: str, instead: str) -> str:
+    """The sentence for a link that names something which does not exist."""
+    return f"There is no {what} called “{text[:40]}”. Showing {instead} instead."
+
+
+def linked(
+    control: Callable[..., str | None], label: str, names: Sequence[str], *, key: str, what: str, usual: str = "",
+    **more: Any,
+) -> str:  # fmt: skip
+    """A control bound to the address under its key, with the complaint where a link names what it does not have.
+
+    `usual` is what it shows at first, the first name where it is not given; `more` goes to the control.
+    """
+    asked, usual = state.from_address(key), usual or names[0]
+    if state.widget(key) is None:  # later the address is the control's own
+        state.forgive(key)
+        if asked and asked not in names:
+            state.complain(key, not_there(what, asked, usual))
+    picked = control(label, list(names), key=key, bind="query-params", **more) or usual
+    if picked != usual:
+        state.forgive(key)
+    complaint(key)
+    return picked
+
+
+def option(place: Any, label: str, options: Mapping[str, str], *, name: str, **more: Any) -> str:
+    """A list in that place of a section, whose choice stands in the address under `name`, the first being understood.
+
+    `options` says how each is shown, which the address says too. A control bound to the address by Streamlit does not
+    write there while the section is drawn by itself; this one does.
+    """
+    shown = list(options.values())
+    place_of_choice = shown.index(option_of(name, label.lower(), shown))
+    key = state.choice_key(name)
+    place.selectbox(
+        label, shown, index=place_of_choice, key=key, on_change=state.take,
+        args=(name, key, partial(said_of_option, shown)), **more,
+    )  # fmt: skip
+    complaint(name)
+    return list(options)[place_of_choice]
+
+
+def option_of(name: str, what: str, options: Collection[str]) -> str:
+    """Which of these is chosen under that name, the first without a choice; what is not there is said."""
+    usual = next(iter(options))
+    return one_of(state.selected(name), name, what, options, usual)
+
+
+def said_of_option(options: Collection[str], value: object) -> str:
+    """The option as the address says it."""
+    return "" if value == next(iter(options)) or value is None else str(value)
 
 
 def layers(student: int, teacher: int) -> tuple[int, int]:
@@ -85,4 +152,4 @@ def nearest(snapshots: Sequence[Snapshot], wanted: float | None) -> Snapshot:
 def complaint(name: str) -> None:
     """Why what a link asked for is not shown, where that is so; until something else is chosen."""
     if state.refused(name):
-        st.info(state.refused(name), icon=":material/link_off:")
+        st.info(plain(state.refused(name)), icon=":material/link_off:")

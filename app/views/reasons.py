@@ -11,6 +11,7 @@ import streamlit as st
 from app import state
 from app.charts import attribution, map_grid
 from app.charts.panels import FAMILY
+from app.views.chosen import linked
 from app.views.inside import layer_choice
 from app.views.moment import answered
 from app.views.still import still
@@ -45,10 +46,11 @@ Lines = Callable[[], Iterator[tuple[object, ...]]]
 def reasons(why: Why, history: History, phase: PhaseTrace) -> tuple[Lines, str] | None:
     """Draws the choice of what to see and of the layers, and that; the lines of its CSV with the file's name."""
     places = st.columns([1.5, 1.0, 1.0], vertical_alignment="bottom")
-    seen = places[0].segmented_control(
-        "What to see", [PLACES, MAPS], default=PLACES, key="reasons.seen", required=True, bind="query-params",
-        label_visibility="collapsed",
-    )  # fmt: skip
+    with places[0]:
+        seen = linked(
+            st.segmented_control, "What to see", [PLACES, MAPS], key="reasons.seen", what="view of the reasons",
+            default=PLACES, required=True, label_visibility="collapsed",
+        )  # fmt: skip
     student, teacher = layer_choice(history, phase, into=places[1:], key="reasons")
     layers = {"student_layer": student, "teacher_layer": teacher}
     return _maps(why, layers) if seen == MAPS else _places(why, layers)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zlib
 from dataclasses import replace
 
@@ -11,6 +12,7 @@ from app import state
 from app.draft import sentence
 from app.starting import draft
 from app.varied import called, from_start, likely
+from app.views.chosen import complaint, not_there, one_of
 from app.views.knobs import plain
 from kdcore.cards import Catalog
 from kdcore.recipe import Recipe, RecipeError
@@ -91,15 +93,20 @@ def fill(meant: Plan, runs: int) -> None:
 
 def _ranges(recipe: Recipe, known: dict[str, Knob], catalog: Catalog) -> list[str | None]:
     """One text for each chosen setting, as `kdcore.sweep.span` reads it; None where that is not possible."""
-    asked = [text for text in state.here().get("vary", "").split(";") if text.partition("=")[0].strip() in known]
-    said = {text.partition("=")[0].strip(): text for text in asked}
+    named = {text.partition("=")[0].strip(): text for text in state.here().get("vary", "").split(";") if text}
+    said = {path: text for path, text in named.items() if path in known}
+    usual = list(said)[:MOST_SETTINGS] or likely(known)[:2]
+    if strange := next((path for path in named if path not in known), ""):
+        words = " and ".join(called(path, recipe) for path in usual)
+        state.refuse("vary", not_there("setting that can be searched", strange, words))
     stamp = zlib.crc32(",".join(known).encode())
     paths = st.multiselect(
-        "Settings to search", list(known), default=list(said)[:MOST_SETTINGS] or likely(known)[:2],
+        "Settings to search", list(known), default=usual,
         format_func=lambda path: called(path, recipe), key=state.key_of(f"sweep.form.settings.{stamp}"),
-        max_selections=MOST_SETTINGS, placeholder="Choose at least one",
+        max_selections=MOST_SETTINGS, placeholder="Choose at least one", on_change=state.forgive, args=("vary",),
         help="The seed is not among them: the best of several seeds is luck, not a setting.",
     )  # fmt: skip
+    complaint("vary")
     found: list[str | None] = []
     columns = st.columns(2, gap="large")
     for number, path in enumerate(paths):
@@ -148,33 +155,51 @@ def _written(one: Span) -> str:
 def _how() -> tuple[str, str, int, int]:
     """Sampler, pruner, tries and seed of the search."""
     first, second, third, fourth = st.columns([4, 4, 2, 2])
-    asked = state.from_address("sampler")
     sampler = first.segmented_control(
-        "Choose tries by", list(SAMPLERS), default=asked if asked in SAMPLERS else "tpe", required=True,
-        format_func=lambda one: SAMPLERS[one], key=state.key_of("sweep.form.sampler"),
+        "Choose tries by", list(SAMPLERS), default=_one_of("sampler", "way to choose tries", SAMPLERS), required=True,
+        format_func=SAMPLERS.__getitem__, key=state.key_of("sweep.form.sampler"), on_change=state.forgive,
+        args=("sampler",),
         help="TPE draws eight at random, then prefers what lies near good tries and far from bad ones.",
     ) or "tpe"  # fmt: skip
-    asked = state.from_address("pruner")
     pruner = second.segmented_control(
-        "Train", list(PRUNERS), default=asked if asked in PRUNERS else "median", required=True,
-        format_func=lambda one: PRUNERS[one], key=state.key_of("sweep.form.pruner"),
+        "Train", list(PRUNERS), default=_one_of("pruner", "way to train them", PRUNERS), required=True,
+        format_func=PRUNERS.__getitem__, key=state.key_of("sweep.form.pruner"), on_change=state.forgive,
+        args=("pruner",),
         help="Once five tries have finished, a run is stopped when its best validation accuracy so far lies below the "
         "median of the others after as many epochs.",
     ) or "median"  # fmt: skip
-    tries = _number(state.from_address("tries"), RUNS, 1, MOST_RUNS)
-    runs = third.number_input("Tries", 1, MOST_RUNS, tries, step=1, key=state.key_of("sweep.form.tries"))
-    drawn = _number(state.from_address("draw"), 0, 0, 2**31 - 1)
+    runs = third.number_input(
+        "Tries", 1, MOST_RUNS, _number("tries", RUNS, 1, MOST_RUNS), step=1, key=state.key_of("sweep.form.tries"),
+        on_change=state.forgive, args=("tries",),
+    )  # fmt: skip
     seed = fourth.number_input(
-        "Seed of the search", 0, 2**31 - 1, drawn, step=1, key=state.key_of("sweep.form.draw"),
+        "Seed of the search", 0, 2**31 - 1, _number("draw", 0, 0, 2**31 - 1), step=1,
+        key=state.key_of("sweep.form.draw"), on_change=state.forgive, args=("draw",),
         help="Another seed draws other tries. The recipe's own seed is the same for all, so that they share a teacher.",
     )  # fmt: skip
-    for name, value in (("sampler", sampler), ("pruner", pruner), ("tries", str(runs)), ("draw", str(seed))):
+    told = {"sampler": sampler, "pruner": pruner, "tries": str(runs), "draw": str(seed)}
+    for column, (name, value) in zip((first, second, third, fourth), told.items(), strict=True):
         state.to_address(name, value)
+        with column:
+            complaint(name)
     return sampler, pruner, int(runs), int(seed)
 
 
-def _number(text: str, usual: int, low: int, high: int) -> int:
-    return min(max(int(text), low), high) if text.isdecimal() and text.isascii() and len(text) < 12 else usual
+def _one_of(name: str, what: str, words: dict[str, str]) -> str:
+    """What the address says under this name, else the first of these."""
+    return one_of(state.from_address(name), name, what, words, next(iter(words)), words.__getitem__)
+
+
+def _number(name: str, usual: int, low: int, high: int) -> int:
+    """The whole number that the address says under this name, `usual` where it says none in this range."""
+    text = state.from_address(name)
+    if re.fullmatch("[0-9]{1,10}", text) and low <= int(text) <= high:
+        return int(text)
+    if text:
+        state.refuse(
+            name, f"{name}={text[:40]}: a whole number from {low} to {high:,} is right. Showing {usual} instead."
+        )
+    return usual
 
 
 def _start(board: Sweeps, meant: Plan, runs: int) -> None:

@@ -172,7 +172,7 @@ def test_a_measure_that_is_not_there_is_named_and_the_usual_one_shown(written: C
     page.query_params["measure"] = "cosine"
     page.run()
     assert not page.exception
-    assert "measure=cosine: there is linear or rbf" in words(page)
+    assert "There is no kernel called “cosine”. Showing Linear CKA instead." in words(page)
     assert "linear CKA" in shown(page)["film"]["frames"][-1]["says"]
 
 

@@ -7,6 +7,7 @@ import streamlit as st
 from app import state
 from app.charts import loss_plane
 from app.section import Place, Section
+from app.views.chosen import option
 from app.views.moment import answered, csv_button, epoch_choice
 from app.views.scrubber import question, scrubber
 from app.views.still import still
@@ -21,17 +22,12 @@ NORMS = {
 
 
 def draw(place: Place) -> None:
-    shape = place.columns[0].selectbox(
-        "Walk along", list(SHAPES), format_func=SHAPES.__getitem__, key="walk", bind="query-params",
-        help="In weight space, where a network is one point.",
-    )  # fmt: skip
-    loss = place.columns[1].selectbox(
-        "Loss", list(LOSSES), format_func=LOSSES.__getitem__, key="loss", bind="query-params"
+    shape = option(
+        place.columns[0], "Walk along", SHAPES, name="walk", help="In weight space, where a network is one point."
     )
-    norms = NORMS[shape]
-    norm = place.columns[2].selectbox(
-        "Batch-norm statistics", list(norms), format_func=norms.__getitem__, key=f"norm_{shape}",
-        bind="query-params",
+    loss = option(place.columns[1], "Loss", LOSSES, name="loss")
+    norm = option(
+        place.columns[2], "Batch-norm statistics", NORMS[shape], name=f"norm_{shape}",
         help="Means and variances that batch norms have learned fit the weights they were learned with. Moved weights "
         "can keep them, as Li et al. do, or have them estimated again from training inputs. A network without batch "
         "norm gives the same with either.",
