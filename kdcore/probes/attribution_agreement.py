@@ -36,7 +36,7 @@ class AttributionAgreement(Probe):
     title = "Agreement of reasons"
     answers = "Bars"
     needs = ("images",)
-    ahead = 5
+    ahead = 8
     inputs: int = knob(16, 4, 256, help="How many validation pictures are explained.", unit="pictures")
 
     def ask(self, revived: Revived) -> Bars:

@@ -12,6 +12,7 @@ from kdcore.beside import Sides, sides
 from kdcore.counterparts import counterparts
 from kdcore.glances import glances, points_of
 from kdcore.methods.ab import ActivationBoundaries
+from kdcore.patience import Way
 from kdcore.probe import Probe, ProbeError, percent
 from kdcore.probes.boundaries import ways
 from kdcore.recalled import Key, network_key, recalled, weights_key
@@ -34,6 +35,7 @@ class BoundaryDistance(Probe):
 
     title = "Distance to the boundary"
     answers = "Distances"
+    ahead = 7
     student_layer: int = knob(-1, -1, 999, help="The student's layer, counted from 0. -1: the one the run matched.")
     teacher_layer: int = knob(-1, -1, 999, help="The teacher's layer, counted from 0. -1: the one the run matched.")
     inputs: int = knob(256, 8, 2048, help="How many validation inputs are looked at.", unit="inputs")
@@ -69,12 +71,14 @@ class BoundaryDistance(Probe):
 
         half = recalled((*key_of("teacher"), "reach"), lambda: reach(distances("teacher"), margin))
         shares, wrong, inside = {}, {}, {}
+        way = Way(1 + len(stand_ins))
         for part in ("teacher", *stand_ins):
 
             def counted(part: str = part) -> tuple[numpy.ndarray, float, float]:
                 return _counted(distances(part), half, margin)
 
             shares[part], wrong[part], inside[part] = recalled((*key_of(part), part, half), counted)
+            way.step()
         edges = torch.linspace(-half, half, BINS + 1)
         names = {part: who.layer_names(part, len(one.maps)) for part, one in seen.items()}
         says = (

@@ -31,7 +31,7 @@ class Calibration(Probe):
 
     title = "Calibration"
     answers = "Calibration"
-    ahead = 2
+    ahead = 3
     bins: int = knob(15, 2, 50, help="Bins of confidence, all equally wide. 15 and 10 are usual.", unit="bins")
     inputs: int = knob(2000, 20, 20000, help="Most test inputs looked at, and most to fit on.", unit="inputs")
 

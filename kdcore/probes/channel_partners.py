@@ -14,6 +14,7 @@ from kdcore.answers.channel_partners import ChannelPartners as Answered
 from kdcore.beside import Halves, Sides, explained_channels, halves, see, sides
 from kdcore.dataset import Data
 from kdcore.partners import Channels, Partners, assigned, channels, correlated
+from kdcore.patience import Way
 from kdcore.probe import Probe, ProbeError, percent
 from kdcore.recalled import network_key, recalled, tensors_key
 from kdcore.response import at_least_float
@@ -39,6 +40,8 @@ class ChannelPartners(Probe):
     title = "Channel partners"
     answers = "ChannelPartners"
     needs = ("maps",)
+    ahead = 1
+    turned = ("student_layer", "teacher_layer")
     picture: int = knob(0, 0, 99_999, help="Which validation picture the small maps show, counted from 0.")
     student_layer: int = knob(-1, -1, 999, help="The student's layer, counted from 0. -1: the one the run matched.")
     teacher_layer: int = knob(-1, -1, 999, help="The teacher's layer, counted from 0. -1: the one the run matched.")
@@ -65,16 +68,18 @@ class ChannelPartners(Probe):
         maps: dict[str, numpy.ndarray] = {}
         shown: dict[str, list[int]] = {}
         drawing = _Drawing(who, data, one, images, layers, self.picture)
-        for part in one:
-            if part == "teacher":
-                continue
+        others = [part for part in one if part != "teacher"]
+        way = Way(2 * len(others))
+        for part in others:
             found = _beside(who, part, images, layers)
+            way.step()
             links[part], shares[part] = found.links, found.shares
             shown[part] = _spread(len(links[part]), self.links)
             own, partners = drawing.of(part, found)
             drawn = [links[part][number] for number in shown[part]]
             maps[part] = own[[pair.ours for pair in drawn]].float().numpy()
             maps[f"{part}/teacher"] = partners[[pair.theirs for pair in drawn]].float().numpy()
+            way.step()
         names = {
             part: f"{who.layer_names(part, len(seen.maps))[layers[part]]}, {_shape(seen.maps[layers[part]])}"
             for part, seen in one.items()

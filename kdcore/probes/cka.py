@@ -38,6 +38,7 @@ class Cka(Probe):
     title = "Similarity of layers"
     answers = "Matrix"
     needs = ("maps",)
+    ahead = 6
     measure: str = knob(
         "cka",
         choices=("cka", "svcca", "both"),

@@ -39,7 +39,7 @@ class Embeddings(Probe):
 
     title = "Embeddings"
     answers = "Embedding"
-    ahead = 8
+    ahead = 11
     turned = ("way",)
     way: str = knob("pca", choices=("pca", "tsne"), help="pca: the plane of the greatest variance; tsne: neighbours.")
     inputs: int = knob(400, 30, 2000, help="Most test inputs drawn.", unit="inputs")

@@ -29,7 +29,7 @@ class Fidelity(Probe):
 
     title = "Fidelity"
     answers = "Fidelity"
-    ahead = 1
+    ahead = 2
     inputs: int = knob(2000, 20, 20000, help="Most test inputs, and most training inputs, looked at.", unit="inputs")
 
     def ask(self, revived: Revived) -> Answered:

@@ -42,7 +42,7 @@ class LineRegions(Probe):
 
     title = "Linear regions along a line"
     answers = "Along"
-    ahead = 4
+    ahead = 5
     turned = ("picture",)
     picture: int = knob(-1, -1, 999_999, help="The picture at the start. -1: the first of a class.")
     second: int = knob(-1, -1, 999_999, help="The picture at the end. -1: the first of another class.")

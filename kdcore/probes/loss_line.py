@@ -49,7 +49,7 @@ class LossLine(Probe):
 
     title = "Loss between student alone and student"
     answers = "LossLine"
-    ahead = 6
+    ahead = 9
     turned = ("batch_norm",)
     loss: str = knob(
         "cross_entropy", choices=tuple(LOSSES), help="Cross-entropy with the labels, or KL to the teacher."

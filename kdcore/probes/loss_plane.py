@@ -46,7 +46,7 @@ class LossPlane(Probe):
 
     title = "Loss around student and student alone"
     answers = "LossPlane"
-    ahead = 7
+    ahead = 10
     turned = ("batch_norm",)
     loss: str = knob(
         "cross_entropy", choices=tuple(LOSSES), help="Cross-entropy with the labels, or KL to the teacher."

@@ -37,7 +37,7 @@ class PicturePlane(Probe):
     title = "The plane through three pictures"
     answers = "Plane"
     needs = ("images",)
-    ahead = 3
+    ahead = 4
     turned = ("picture", "shade")
     picture: int = knob(-1, -1, 999_999, help="A validation picture, counted from 0. -1: the first of a class.")
     second: int = knob(-1, -1, 999_999, help="A validation picture. -1: the first of another class.")
