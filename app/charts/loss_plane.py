@@ -35,7 +35,7 @@ def draw(answer: LossPlane, *, dark: bool) -> go.Figure:
         traces.append(
             trace(
                 "contour", x=answer.at, y=answer.at, z=z, zmin=low, zmax=high, colorscale=theme.SEQUENTIAL,
-                contours={"coloring": "heatmap", "start": low, "end": high, "size": (high - low) / 12},
+                contours={"coloring": "fill", "start": low, "end": high, "size": (high - low) / 12},
                 line={"width": 0.7, "color": "rgba(255,255,255,0.55)"}, name=part,
                 text=[[f"{value:.3g}" for value in line] for line in answer.loss[part]],
                 hovertemplate="%{x:.2f}, %{y:.2f}: %{text} nats<extra></extra>",
