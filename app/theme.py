@@ -54,7 +54,10 @@ def colour(part: str, number: int = 0) -> str:
 def look(*, dark: bool) -> dict[str, Any]:
     """The look of every figure, as a plain template: transparent, thin grid, ink that suits the page."""
     shade = "dark" if dark else "light"
-    axis = {"gridcolor": FAINT[shade], "zerolinecolor": FAINT[shade], "linecolor": FAINT[shade], "automargin": True}
+    axis = {
+        "gridcolor": FAINT[shade], "zerolinecolor": FAINT[shade], "linecolor": FAINT[shade], "automargin": True,
+        "ticklabeloverflow": "allow",  # to see which labels to hide, each would be measured, a fifth of the drawing
+    }  # fmt: skip
     return {
         "layout": {
             "font": {"color": INK[shade], "size": 13},
