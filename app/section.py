@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 import pkgutil
 import time
@@ -16,7 +15,6 @@ import streamlit as st
 from app import state
 from app.views.chosen import linked
 from app.views.inside import nothing_here, phase_choice, run_choice, training
-from app.views.waiting import draw_in_part
 from kdcore.history import History, PhaseTrace
 from kdcore.run import Run
 
@@ -91,13 +89,6 @@ def show_sections(page: str, *, named: str) -> None:
         body.caption(f":material/hourglass_top: {chosen} is being worked out …")
         time.sleep(CLEARED)
     state.keep(f"section.{page}", chosen)
-    part = draw_in_part((page, chosen, run.id, number), going=going)
-    with body.container(), contextlib.nullcontext() if part else st.container():  # a fragment makes one of its own
-        (st.fragment(_draw) if part else _draw)(there[chosen], run, number, going)
-
-
-def _draw(section: Section, run: Run, number: int, going: bool) -> None:
-    if not run.folder.is_dir():  # taken off the shelf meanwhile
-        st.rerun()
-    places = st.columns([1.4, 1.4, 1.4], vertical_alignment="bottom")
-    section.draw(Place(run, state.history_of(run), lambda: state.history_of(run).phases[number], going, places))
+    with body.container():
+        places = st.columns([1.4, 1.4, 1.4], vertical_alignment="bottom")
+        there[chosen].draw(Place(run, history, lambda: state.history_of(run).phases[number], going, places))

@@ -68,8 +68,7 @@ def linked(
 def option(place: Any, label: str, options: Mapping[str, str], *, name: str, **more: Any) -> str:
     """A list in that place of a section, whose choice stands in the address under `name`, the first being understood.
 
-    `options` says how each is shown, which the address says too. A control bound to the address by Streamlit does not
-    write there while the section is drawn by itself; this one does.
+    `options` says how each is shown, which the address says too.
     """
     shown = list(options.values())
     place_of_choice = shown.index(option_of(name, label.lower(), shown))
