@@ -17,8 +17,9 @@ from torch import Tensor
 
 from kdcore.alignment import to_plane
 from kdcore.beside import Sides, connected, seen_anew
+from kdcore.fingerprint import weights_key
 from kdcore.patience import Way
-from kdcore.recalled import Key, network_key, recalled, tensors_key, weights_key
+from kdcore.recalled import Key, network_key, recalled, tensors_key
 from kdcore.response import at_least_float
 from kdcore.side_by_side import side_by_side
 from kdcore.vocabulary import Seen

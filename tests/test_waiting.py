@@ -120,10 +120,11 @@ class Quiet:
         return self.last != self.asked_at
 
 
-def asked_once(shelf: Shelf, run: Run) -> worker.Answers:
+def asked_once(shelf: Shelf, run: Run, probe: str = "cka", **settings: object) -> worker.Answers:
     recalled.forget()
     desk = worker.Answers(shelf)
-    desk.answer({"do": "ask", "run": run.id, "probe": "cka", "settings": {}, "snapshot": last(run), "key": "cka-1"})
+    ask = {"do": "ask", "run": run.id, "probe": probe, "settings": settings, "snapshot": last(run)}
+    desk.answer({**ask, "key": f"{probe}-1"})
     return desk
 
 
@@ -226,10 +227,8 @@ def test_what_is_linked_is_looked_at_ahead_as_it_is_chosen(
     finished: tuple[Shelf, Run], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shelf, run = finished
-    recalled.forget()
-    desk = worker.Answers(shelf)
+    desk = asked_once(shelf, run, "feature_maps", picture=5)
     ask = {"do": "ask", "run": run.id, "snapshot": last(run)}
-    desk.answer({**ask, "probe": "feature_maps", "settings": {"picture": 5}, "key": "feature_maps-5"})
     desk.look_ahead(Quiet())  # type: ignore[arg-type]
     monkeypatch.setattr(glances, "seen_anew", lambda *_: pytest.fail("it was looked at"))
     desk.answer({**ask, "probe": "picture_plane", "settings": {"picture": 5}, "key": "picture_plane-5"})

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
-from functools import partial
-from typing import Any
+from collections.abc import Callable, Collection, Sequence
+from typing import Any, TypeVar
 
 import streamlit as st
 
@@ -14,6 +13,7 @@ from app.views.knobs import plain
 from kdcore.events import Snapshot
 from kdcore.history import PhaseTrace
 
+Name = TypeVar("Name", str, int)
 AUTOMATIC = -1
 """A layer that is left to what the run matched; "a" in the address."""
 
@@ -46,50 +46,26 @@ def not_there(what: str, text: str, instead: str) -> str:
 
 
 def linked(
-    control: Callable[..., str | None], label: str, names: Sequence[str], *, key: str, what: str, usual: str = "",
+    control: Callable[..., Any], label: str, names: Sequence[Name], *, key: str, what: str, usual: Name | None = None,
     **more: Any,
-) -> str:  # fmt: skip
+) -> Name:  # fmt: skip
     """A control bound to the address under its key, with the complaint where a link names what it does not have.
 
-    `usual` is what it shows at first, the first name where it is not given; `more` goes to the control.
+    `usual` is what it shows at first, the first name where it is not given; `more` goes to the control. The address
+    says a name as it is shown (`format_func`).
     """
-    asked, usual = state.from_address(key), usual or names[0]
+    called = more.get("format_func", str)
+    usual = names[0] if usual is None else usual
     if state.widget(key) is None:  # later the address is the control's own
+        asked = state.from_address(key)
         state.forgive(key)
-        if asked and asked not in names:
-            state.complain(key, not_there(what, asked, usual))
-    picked = control(label, list(names), key=key, bind="query-params", **more) or usual
+        if asked and asked not in map(called, names):
+            state.complain(key, not_there(what, asked, called(usual)))
+    picked: Name = control(label, list(names), key=key, bind="query-params", **more) or usual
     if picked != usual:
         state.forgive(key)
     complaint(key)
     return picked
-
-
-def option(place: Any, label: str, options: Mapping[str, str], *, name: str, **more: Any) -> str:
-    """A list in that place of a section, whose choice stands in the address under `name`, the first being understood.
-
-    `options` says how each is shown, which the address says too.
-    """
-    shown = list(options.values())
-    place_of_choice = shown.index(option_of(name, label.lower(), shown))
-    key = state.choice_key(name)
-    place.selectbox(
-        label, shown, index=place_of_choice, key=key, on_change=state.take,
-        args=(name, key, partial(said_of_option, shown)), **more,
-    )  # fmt: skip
-    complaint(name)
-    return list(options)[place_of_choice]
-
-
-def option_of(name: str, what: str, options: Collection[str]) -> str:
-    """Which of these is chosen under that name, the first without a choice; what is not there is said."""
-    usual = next(iter(options))
-    return one_of(state.selected(name), name, what, options, usual)
-
-
-def said_of_option(options: Collection[str], value: object) -> str:
-    """The option as the address says it."""
-    return "" if value == next(iter(options)) or value is None else str(value)
 
 
 def layers(student: int, teacher: int) -> tuple[int, int]:

@@ -10,12 +10,13 @@ import torch
 from kdcore.answers.distances import Distances
 from kdcore.beside import Sides, sides
 from kdcore.counterparts import counterparts
+from kdcore.fingerprint import weights_key
 from kdcore.glances import glances, points_of
 from kdcore.methods.ab import ActivationBoundaries
 from kdcore.patience import Way
 from kdcore.probe import Probe, ProbeError, percent
 from kdcore.probes.boundaries import ways
-from kdcore.recalled import Key, network_key, recalled, weights_key
+from kdcore.recalled import Key, network_key, recalled
 from kdcore.spec import knob
 
 if TYPE_CHECKING:

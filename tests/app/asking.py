@@ -17,6 +17,22 @@ from kdcore.revive import revive
 from kdcore.runs import Shelf
 
 
+def show_page(name: str) -> None:
+    import importlib
+
+    importlib.import_module(f"app.screens.{name}").show()
+
+
+def opened(page: str, **params: str) -> AppTest:
+    """The page of that name in app/screens, with this in its address."""
+    found = AppTest.from_function(show_page, args=(page,), default_timeout=120)
+    for name, value in params.items():
+        found.query_params[name] = value
+    found.run()
+    assert not found.exception, found.exception[0].stack_trace
+    return found
+
+
 def on_pictures(epochs: int = 1, **parts: Any) -> Recipe:
     """A recipe on pictures that is trained in a blink; `parts` as JSON has them, over it."""
     return Recipe.from_json(

@@ -75,7 +75,7 @@ def test_films_of_the_other_sections(
 
 def test_another_number_of_bins_is_another_question(written: Callable[..., Run], desk: Answering) -> None:
     page = open_gap(written().id, "Calibration")
-    page.selectbox(key="choice.bins").select("10").run()
+    page.selectbox(key="bins").select(10).run()
     assert not page.exception
     assert desk.asked[-1][:2] == ("calibration", {"bins": 10})
     assert "(10 bins" in film(page)["frames"][-1]["says"]
@@ -117,7 +117,7 @@ def test_embeddings_in_both_ways(written: Callable[..., Run], desk: Answering) -
     page = open_gap(written().id, "Embeddings")
     assert [trace["name"] for trace in film(page)["traces"]] == ["Teacher", "Student", "Student alone"]
     assert "PCA 1" in json.dumps(film(page)["layout"])
-    page.selectbox(key="choice.way").select("t-SNE").run()
+    page.selectbox(key="way").select("tsne").run()
     assert not page.exception
     assert "t-SNE 1" in json.dumps(film(page)["layout"])
 

@@ -16,7 +16,7 @@ from app.canvas.component import SIDE, unpacked
 from app.views import own_picture
 from kdcore.own_pictures import drawn, find, keep, uploaded
 from kdcore.run import Run
-from tests.app.asking import on_pictures, words
+from tests.app.asking import on_pictures, opened, words
 
 RECIPES = {"pictures": on_pictures()}
 
@@ -36,21 +36,6 @@ def photo() -> bytes:
 @pytest.fixture
 def run(written: Callable[..., Run]) -> Run:
     return written()
-
-
-def show_page(name: str) -> None:
-    import importlib
-
-    importlib.import_module(f"app.screens.{name}").show()
-
-
-def opened(page: str, **params: str) -> AppTest:
-    found = AppTest.from_function(show_page, args=(page,), default_timeout=120)
-    for name, value in params.items():
-        found.query_params[name] = value
-    found.run()
-    assert not found.exception, found.exception[0].stack_trace
-    return found
 
 
 def gallery_of(page: AppTest) -> dict:

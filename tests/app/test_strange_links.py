@@ -14,7 +14,7 @@ from kdcore.cards import Catalog
 from kdcore.catalog import catalog as read_catalog
 from kdcore.run import Run
 from kdcore.runs import Shelf
-from tests.app.asking import on_pictures
+from tests.app.asking import on_pictures, opened
 
 RECIPES = {"kd": on_pictures()}
 APP = Path(state.__file__).parent
@@ -55,21 +55,6 @@ ON_A_RUN: list[tuple[str, str, dict[str, str], str]] = [
 def every_card(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> Catalog:
     found = read_catalog()
     monkeypatch.setattr(state, "catalog", lambda: found)
-    return found
-
-
-def show_page(name: str) -> None:
-    import importlib
-
-    importlib.import_module(f"app.screens.{name}").show()
-
-
-def opened(page: str, **params: str) -> AppTest:
-    found = AppTest.from_function(show_page, args=(page,), default_timeout=120)
-    for name, value in params.items():
-        found.query_params[name] = value
-    found.run()
-    assert not found.exception, found.exception[0].stack_trace
     return found
 
 

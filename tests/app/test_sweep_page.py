@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from importlib.util import find_spec
 from typing import Any
 
@@ -21,6 +22,7 @@ from kdcore.recipe import Recipe
 from kdcore.runs import Run, Shelf
 from kdcore.sweep import Plan, Sweep, Try, plan
 from kdcore.sweeps import Sweeps
+from tests.app import asking
 from tests.app.asking import Launching, stills, words
 from tests.app.conftest import tell
 
@@ -88,19 +90,7 @@ def told(shelf: Shelf, *, finished: bool = True) -> Sweep:
     )
 
 
-def page() -> None:
-    from app.screens import sweep
-
-    sweep.show()
-
-
-def opened(**params: str) -> AppTest:
-    test = AppTest.from_function(page, default_timeout=60)
-    for name, value in params.items():
-        test.query_params[name] = value
-    test.run()
-    assert not test.exception, test.exception[0].value
-    return test
+opened = partial(asking.opened, "sweep")
 
 
 def keys(test: AppTest) -> set[str]:

@@ -5,15 +5,13 @@ from __future__ import annotations
 import streamlit as st
 
 from app.section import Place, Section
-from app.views.chosen import option
+from app.views.chosen import linked
 from app.views.scrubber import question, scrubber
-
-BINS = {count: count for count in ("15", "10", "20", "5")}
 
 
 def draw(place: Place) -> None:
-    bins = option(
-        place.columns[0], "Bins of confidence", BINS, name="bins",
+    bins = linked(
+        place.columns[0].selectbox, "Bins of confidence", (15, 10, 20, 5), key="bins", what="number of bins",
         help="The calibration error depends on how many there are, and so do the diagrams.",
     )  # fmt: skip
     scrubber(question(place.run, "calibration", bins=int(bins)), place.phase, key="film-calibration", going=place.going)

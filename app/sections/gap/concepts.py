@@ -32,7 +32,6 @@ from kdcore.recipe import Recipe
 MOST = 7
 """Moments of each network's training: each costs a fit."""
 WITH_SHAPES = Path(__file__).resolve().parents[3] / "assets" / "recipes" / "concepts.json"
-COUNTS = {count: count for count in ("8", "4", "16", "32")}
 Moments = dict[str, list[Snapshot]]
 """part -> snapshots at which it is asked."""
 
@@ -56,8 +55,9 @@ def draw(place: Place) -> None:
         place.run, place.phase(), into=place.columns[0], most=MOST,
         about="Of student and student alone. The teacher is as it was at the end of its training.",
     )  # fmt: skip
-    count = choices.option(
-        place.columns[1], "Counted on so many pictures", COUNTS, name="counted",
+    count = choices.linked(
+        place.columns[1].selectbox, "Counted on so many pictures", (8, 4, 16, 32), key="counted",
+        what="number of pictures",
         help="Validation pictures. Time goes up with them: a moment of the student costs about a second for eight.",
     )  # fmt: skip
     picture = _picture(place, int(count))

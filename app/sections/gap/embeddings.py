@@ -19,14 +19,14 @@ from app.views.scrubber import question, scrubber
 from kdcore.answer import Answer
 from kdcore.answers.embedding import Embedding
 
-WAYS = {"pca": "PCA", "tsne": "t-SNE"}
 SHOWN = 24
 """Pictures of chosen points."""
 
 
 def draw(place: Place) -> None:
-    way = choices.option(
-        place.columns[0], "Laid out by", WAYS, name="way",
+    ways = {"pca": "PCA", "tsne": "t-SNE"}
+    way = choices.linked(
+        place.columns[0].selectbox, "Laid out by", list(ways), key="way", what="layout", format_func=ways.__getitem__,
         help="PCA: the plane in which the features differ most. t-SNE keeps neighbours together; distances say little.",
     )  # fmt: skip
     label = class_choice(place.history, into=place.columns[1])

@@ -7,7 +7,7 @@ import streamlit as st
 from app import state
 from app.charts import loss_plane
 from app.section import Place, Section
-from app.views.chosen import option
+from app.views.chosen import linked
 from app.views.moment import answered, csv_button, epoch_choice
 from app.views.scrubber import question, scrubber
 from app.views.still import still
@@ -22,12 +22,17 @@ NORMS = {
 
 
 def draw(place: Place) -> None:
-    shape = option(
-        place.columns[0], "Walk along", SHAPES, name="walk", help="In weight space, where a network is one point."
+    shape = linked(
+        place.columns[0].selectbox, "Walk along", list(SHAPES), key="walk", what="walk",
+        format_func=SHAPES.__getitem__, help="In weight space, where a network is one point.",
+    )  # fmt: skip
+    loss = linked(
+        place.columns[1].selectbox, "Loss", list(LOSSES), key="loss", what="loss", format_func=LOSSES.__getitem__
     )
-    loss = option(place.columns[1], "Loss", LOSSES, name="loss")
-    norm = option(
-        place.columns[2], "Batch-norm statistics", NORMS[shape], name=f"norm_{shape}",
+    norms = NORMS[shape]
+    norm = linked(
+        place.columns[2].selectbox, "Batch-norm statistics", list(norms), key=f"norm_{shape}",
+        what="kind of batch-norm statistics", format_func=norms.__getitem__,
         help="Means and variances that batch norms have learned fit the weights they were learned with. Moved weights "
         "can keep them, as Li et al. do, or have them estimated again from training inputs. A network without batch "
         "norm gives the same with either.",

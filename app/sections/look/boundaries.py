@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any
 
 import streamlit as st
@@ -26,12 +25,10 @@ PICTURES = ("picture", "second", "third")
 
 
 def draw(place: Place) -> None:
-    chosen, key = choices.option_of("drawing", "drawing", _DRAWINGS), state.choice_key("drawing")
-    st.segmented_control(
-        "Drawing", list(_DRAWINGS), default=chosen, key=key, required=True, label_visibility="collapsed",
-        on_change=state.take, args=("drawing", key, partial(choices.said_of_option, _DRAWINGS)),
+    chosen = choices.linked(
+        st.segmented_control, "Drawing", list(_DRAWINGS), key="drawing", what="drawing", default=PLANE, required=True,
+        label_visibility="collapsed",
     )  # fmt: skip
-    choices.complaint("drawing")
     _DRAWINGS[chosen](place)
 
 
