@@ -83,12 +83,24 @@ def show_sections(page: str, *, named: str) -> None:
         st.segmented_control, "What to look at", list(there), key=named, what="section", usual=usual, default=usual,
         required=True, label_visibility="collapsed",
     )  # fmt: skip
-    body = st.empty()
-    if state.kept(f"section.{page}", chosen) != chosen:
-        # What stood here is of another section: under the new one's name it would be taken for its picture.
-        body.caption(f":material/hourglass_top: {chosen} is being worked out …")
-        time.sleep(CLEARED)
-    state.keep(f"section.{page}", chosen)
-    with body.container():
+    with _place_of(page, chosen):
         places = st.columns([1.4, 1.4, 1.4], vertical_alignment="bottom")
         there[chosen].draw(Place(run, history, lambda: state.history_of(run).phases[number], going, places))
+
+
+def _place_of(page: str, chosen: str) -> Any:
+    """Where the section is drawn: what stands there stays until it is drawn anew, unless it is of another section.
+
+    An `st.empty()` clears its place at once when the page is told of it before what comes into it: used for every
+    drawing, it took the film away for a moment now and then, and with it its zoom and its timer.
+    """
+    if state.kept(f"section.{page}", chosen) == chosen:
+        place = st.container()
+    else:
+        # Under the new one's name what stood here would be taken for its picture.
+        body = st.empty()
+        body.caption(f":material/hourglass_top: {chosen} is being worked out …")
+        time.sleep(CLEARED)
+        place = body.container()
+    state.keep(f"section.{page}", chosen)
+    return place

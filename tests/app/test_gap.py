@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import pytest
+import streamlit as st
 from streamlit.testing.v1 import AppTest
 
+import app.section
 from app.section import sections
 from kdcore.answer import Answer
 from kdcore.events import Snapshot
@@ -71,6 +74,24 @@ def test_films_of_the_other_sections(
     page = open_gap(written().id, section)
     assert says in film(page)["frames"][-1]["says"]
     assert {asked for asked, *_ in desk.asked} == {probe}
+
+
+def test_a_choice_in_a_section_never_clears_its_place(
+    written: Callable[..., Run], desk: Answering, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cleared: list[str] = []
+    empty = st.empty
+    # The delta of an `st.empty()` takes away what stood in its place, unless the one that fills it comes with it.
+    monkeypatch.setattr(
+        app.section, "st", SimpleNamespace(**{**vars(st), "empty": lambda: cleared.append("") or empty()})
+    )
+    page = open_gap(written().id, "Calibration")
+    page.selectbox(key="bins").select(10).run()
+    assert "(10 bins" in film(page)["frames"][-1]["says"]
+    assert cleared == []
+    page.segmented_control(key="show").set_value("Fidelity").run()
+    assert "gives the teacher's answer for" in film(page)["frames"][-1]["says"]
+    assert len(cleared) == 1
 
 
 def test_another_number_of_bins_is_another_question(written: Callable[..., Run], desk: Answering) -> None:

@@ -14,7 +14,7 @@ from .conftest import App, Visitor
 
 FILM = ".kdlab-film"
 DRAWN = f"() => {{ const film = document.querySelector('{FILM}'); return film && film.dataset.drawn; }}"
-FRAMED = f"""(row) => (document.querySelector('{FILM} .chart').layout.shapes || [])
+FRAMED = f"""(row) => (document.querySelector('{FILM} .chart')?.layout?.shapes || [])
     .some((shape) => shape.y0 === row - 0.5 && shape.y1 === row + 0.5)"""
 
 
@@ -59,6 +59,21 @@ def test_a_class_that_is_clicked_is_chosen_in_every_section(
     )
     assert "class=3" in page.url
     assert page.locator('[data-testid="stException"]').count() == 0
+
+
+def test_a_film_stays_while_its_page_is_drawn_again(app: App, visit: Callable[..., Visitor], finished: str) -> None:
+    page = visit(f"{app.url}/gap?run={finished}&show=Classes").page
+    page.wait_for_function(DRAWN, timeout=90_000)
+    page.wait_for_function(f"() => document.querySelector('{FILM}').dataset.frames === '3'", timeout=90_000)
+    page.evaluate(
+        f"""() => {{ window.taken = 0;
+        new MutationObserver(() => {{ if (!document.querySelector('{FILM} .chart')) window.taken += 1; }})
+            .observe(document.body, {{ childList: true, subtree: true }}); }}"""
+    )
+    for _ in range(20):
+        page.keyboard.press("r")  # Streamlit's key for "draw this page again"
+        page.wait_for_timeout(200)
+    assert page.evaluate("() => window.taken") == 0
 
 
 def test_the_strip_follows_the_temperature_without_a_word_to_the_server(
