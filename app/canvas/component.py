@@ -9,13 +9,15 @@ from typing import Any
 
 import streamlit as st
 
+from app.live.component import together
+
 HERE = Path(__file__).resolve().parent
 SIDE = 112
 """Pixels of a side that come back: enough for any data set's shape, little enough for a click's round trip."""
 
 _canvas = st.components.v2.component(
     "kdlab_canvas",
-    js=(HERE / "canvas.js").read_text(encoding="utf-8"),
+    js=together(HERE, "lasting.js", "canvas.js"),
     css=(HERE / "canvas.css").read_text(encoding="utf-8"),
     isolate_styles=False,
 )

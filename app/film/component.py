@@ -10,14 +10,13 @@ from typing import Any
 
 import streamlit as st
 
-from app.live.component import ADDRESS
+from app.live.component import ADDRESS, together
 
 HERE = Path(__file__).resolve().parent
-SCRIPTS = (HERE.parent / "live" / "plotly.js", HERE / "moment.js", HERE / "stills.js", HERE / "film.js")
 
 _player = st.components.v2.component(
     "kdlab_film",
-    js="\n".join(path.read_text(encoding="utf-8") for path in SCRIPTS),
+    js=together(HERE, "plotly.js", "lasting.js", "moment.js", "stills.js", "film.js"),
     css=(HERE / "film.css").read_text(encoding="utf-8"),
     isolate_styles=False,
 )

@@ -13,8 +13,7 @@ export default function (component) {
   const { data, parentElement } = component;
   let root = parentElement.querySelector(".kdlab-film");
   if (!root) root = build(parentElement);
-  root._kdlab.update(data, component);
-  return () => root._kdlab.end();
+  return lasting(root, () => root._kdlab.update(data, component));
 }
 
 function element(tag, attributes = {}, ...children) {

@@ -7,15 +7,13 @@ from typing import Any
 
 import streamlit as st
 
-from app.live.component import ADDRESS
+from app.live.component import ADDRESS, together
 
 HERE = Path(__file__).resolve().parent
 
 _gallery = st.components.v2.component(
     "kdlab_gallery",
-    js="\n".join(
-        path.read_text(encoding="utf-8") for path in (HERE.parent / "live" / "plotly.js", HERE / "gallery.js")
-    ),
+    js=together(HERE, "plotly.js", "lasting.js", "gallery.js"),
     css=(HERE / "gallery.css").read_text(encoding="utf-8"),
     isolate_styles=False,
 )

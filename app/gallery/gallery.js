@@ -6,8 +6,7 @@ export default function (component) {
   const { data, parentElement, setTriggerValue } = component;
   let root = parentElement.querySelector(".kdlab-gallery");
   if (!root) root = build(parentElement);
-  root._kdlab.update(data, setTriggerValue);
-  return () => root._kdlab.end();
+  return lasting(root, () => root._kdlab.update(data, setTriggerValue));
 }
 
 function element(tag, attributes = {}, ...children) {

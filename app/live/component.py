@@ -16,19 +16,22 @@ the whole library, which the package plotly brings along, takes a browser three 
 ADDRESS = f"app/static/{LIBRARY.name}?v=4.1.1"
 
 
-def _script(*names: str) -> str:
-    return "\n".join((HERE / name).read_text(encoding="utf-8") for name in names)
+def together(folder: Path, *names: str) -> str:
+    """The texts of the files of that folder as one; a name that is not there is one of `app/live`."""
+    paths = [folder / name if (folder / name).exists() else HERE / name for name in names]
+    return "\n".join(path.read_text(encoding="utf-8") for path in paths)
 
 
 _chart = st.components.v2.component(
-    "kdlab_live", js=_script("plotly.js", "figure.js", "live.js"), css=_script("live.css"), isolate_styles=False
-)
-_warm = st.components.v2.component("kdlab_warm", js=_script("plotly.js", "warm.js"), isolate_styles=False)
+    "kdlab_live", js=together(HERE, "plotly.js", "lasting.js", "figure.js", "live.js"),
+    css=together(HERE, "live.css"), isolate_styles=False,
+)  # fmt: skip
+_warm = st.components.v2.component("kdlab_warm", js=together(HERE, "plotly.js", "warm.js"), isolate_styles=False)
 
 
 _small = st.components.v2.component(
-    "kdlab_small", js=_script("plotly.js", "small.js"), css=".kdlab-small { width: 100%; min-height: 12rem; }",
-    isolate_styles=False,
+    "kdlab_small", js=together(HERE, "plotly.js", "lasting.js", "small.js"),
+    css=".kdlab-small { width: 100%; min-height: 12rem; }", isolate_styles=False,
 )  # fmt: skip
 
 

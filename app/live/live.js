@@ -9,8 +9,7 @@ export default function (component) {
   if (!root) {
     root = build(parentElement);
   }
-  root._kdlab.update(data);
-  return () => root._kdlab.end();
+  return lasting(root, () => root._kdlab.update(data));
 }
 
 function element(tag, attributes = {}, ...children) {

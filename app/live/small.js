@@ -3,8 +3,7 @@ export default function (component) {
   const { data, parentElement } = component;
   let root = parentElement.querySelector(".kdlab-small");
   if (!root) root = small(parentElement);
-  root._kdlab.update(data);
-  return () => root._kdlab.end();
+  return lasting(root, () => root._kdlab.update(data));
 }
 
 function small(parent) {
