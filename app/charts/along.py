@@ -132,7 +132,7 @@ def draw(answer: Along, *, dark: bool, fixed: Scales | None = None) -> go.Figure
         )  # fmt: skip
     layout |= {
         "annotations": texts, "images": _ends(answer, len(parts)), "height": 560, "bargap": 0, "hovermode": "closest",
-        "margin": {"l": 62, "r": 12, "t": 30, "b": 74},
+        "margin": {"l": 62, "r": 20, "t": 30, "b": 100},
         "legend": {"orientation": "h", "y": -0.13, "x": 0, "yanchor": "top"},
     }  # fmt: skip
     return drawn(traces, layout, dark=dark)

@@ -48,7 +48,7 @@ def draw(answer: Bars, *, dark: bool) -> go.Figure:
     axis = wrap(answer.value_axis, ALONG) or [""]
     layout: dict[str, Any] = {
         "barmode": "group", "bargap": 0.35, "height": 400,
-        "margin": {"l": 60 + LINE * (len(axis) - 1), "r": 16, "t": 16, "b": 90},
+        "margin": {"l": 64 + LINE * (len(axis) - 1), "r": 16, "t": 16, "b": 120},
         "yaxis": {"title": {"text": "<br>".join(axis)}, "range": [answer.low, answer.high + 0.04], "tickformat": ".0%"},
         "xaxis": {"title": {"text": answer.category_axis}, "type": "category"},
         "legend": {"orientation": "h", "y": -0.28, "x": 0},

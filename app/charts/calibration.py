@@ -99,7 +99,7 @@ def draw(answer: Calibration, *, dark: bool, fixed: dict[str, list[float]] | Non
         )
     layout |= {
         "height": 430, "annotations": texts, "showlegend": False, "barmode": "overlay",
-        "margin": {"l": 62, "r": 8, "t": 48, "b": 44},
+        "margin": {"l": 62, "r": 32, "t": 48, "b": 48},
     }  # fmt: skip
     return drawn(traces, layout, dark=dark)
 

@@ -70,11 +70,11 @@ def draw(answer: ClassGain, *, dark: bool, fixed: dict[str, list[float]] | None 
             {**classes, "showgrid": False, "showticklabels": False},
         )  # fmt: skip
         texts.append(heading(f"Student less {AGAINST[part]}", places[number][0]))
-    below = 116 if upright else 86
+    below = 122 if upright else 96
     height = min(790, max(340, 64 + below + 27 * len(names)))
     layout |= {
         "height": height, "annotations": texts, "hovermode": "closest",
-        "margin": {"l": beside(names), "r": 8, "t": 30, "b": below},
+        "margin": {"l": beside(names), "r": 94, "t": 30, "b": below},
         "legend": {
             "orientation": "h", "yanchor": "top", "y": -54 / (height - 30 - below), "x": 0, "font": {"size": 12},
         },

@@ -26,6 +26,7 @@ def compare(curves: dict[str, tuple[list[float], list[float | None]]], *, dark: 
     ]  # fmt: skip
     layout = {
         "title": {"text": "Which student gets further, and how fast"}, "height": 400, "showlegend": True,
+        "margin": {"l": 58, "r": 18, "t": 44, "b": 96},
         "xaxis": {"title": {"text": "epochs of the student"}, "rangemode": "tozero"},
         "yaxis": {"title": {"text": "validation accuracy"}, "tickformat": ".0%"}, "hovermode": "closest",
     }  # fmt: skip

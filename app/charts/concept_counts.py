@@ -39,7 +39,7 @@ def draw(learned: Mapping[str, Learning], *, dark: bool) -> go.Figure:
         layout |= axes(panel, across, {"rangemode": "tozero", **up})
         layout.setdefault("annotations", []).append(heading(f"<b>{words.capitalize()}</b>", domain[0], y=1.03, size=12))
     layout |= {
-        "height": 250, "font": {"family": FAMILY}, "margin": {"l": 46, "r": 6, "t": 28, "b": 64},
+        "height": 250, "font": {"family": FAMILY}, "margin": {"l": 46, "r": 6, "t": 28, "b": 82},
         "legend": {"orientation": "h", "y": -0.3, "x": 0, "yanchor": "top"},
     }  # fmt: skip
     return drawn(traces, layout, dark=dark)

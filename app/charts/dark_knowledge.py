@@ -116,7 +116,7 @@ def draw(answer: DarkKnowledge, *, dark: bool, fixed: Scales | None = None) -> g
     layout |= {
         "height": height, "barmode": "group", "font": {"family": FAMILY}, "annotations": first["annotations"],
         "hovermode": "closest", "modebar": {"bgcolor": "rgba(0,0,0,0)"},
-        "margin": {"l": beside(names), "r": 8, "t": 30, "b": 56},
+        "margin": {"l": beside(names), "r": 112, "t": 30, "b": 72},
         "legend": {"orientation": "h", "yanchor": "top", "y": -0.1, "x": 0.13},
         "sliders": [{
             "active": start, "x": 0.0, "y": 1.3, "yanchor": "top", "len": 0.5, "pad": {"t": 0, "b": 0},

@@ -70,7 +70,7 @@ def draw(answer: Distances, *, dark: bool, fixed: Scales | None = None) -> go.Fi
         for x, text, anchor, colour in places
     ]  # fmt: skip
     layout = {
-        "annotations": texts, "shapes": shapes, "height": 430, "margin": {"l": 66, "r": 16, "t": 28, "b": 96},
+        "annotations": texts, "shapes": shapes, "height": 430, "margin": {"l": 66, "r": 16, "t": 28, "b": 114},
         "hovermode": "closest",
         "xaxis": {
             "title": {"text": f"{answer.distance_axis}; the end bins hold what lies beyond", "standoff": 6},

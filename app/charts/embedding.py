@@ -107,7 +107,7 @@ def draw(answer: Embedding, *, dark: bool, fixed: Scales | None = None) -> go.Fi
     layout |= {
         "height": 430, "annotations": texts, "font": {"family": FAMILY}, "showlegend": False, "hovermode": "closest",
         "dragmode": "lasso", "modebar": {"bgcolor": "rgba(0,0,0,0)"}, "meta": {"panels": len(parts)},
-        "margin": {"l": 30, "r": 8, "t": 30, "b": 34},
+        "margin": {"l": 30, "r": 16, "t": 30, "b": 34},
     }  # fmt: skip
     return drawn(traces, layout, dark=dark)
 

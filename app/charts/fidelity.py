@@ -73,14 +73,14 @@ def draw(answer: Fidelity, *, dark: bool, fixed: dict[str, list[float]] | None =
     legend = {"orientation": "h", "yanchor": "top", "y": -0.2, "font": {"size": 12}}
     shares_axis = {"range": [0, 1.08], "tickformat": ".0%", "title": {"text": "share with the teacher's answer"}}
     layout = {
-        "height": 400, "barmode": "group", "bargap": 0.3, "margin": {"l": 56, "r": 8, "t": 34, "b": 100},
+        "height": 400, "barmode": "group", "bargap": 0.3, "margin": {"l": 60, "r": 8, "t": 34, "b": 100},
         **axes(0, {"domain": SPANS[0], "type": "category"}, shares_axis),
         **axes(
             1, {"domain": SPANS[1], "type": "multicategory", "dividercolor": faint(dark=dark)},
             {"range": [0, top], "title": {"text": "nats", "standoff": 4}},
         ),
         **axes(2, {"domain": SPANS[2], "type": "category"}, {"range": [0, 1.0], "tickformat": ".0%"}),
-        "legend": {**legend, "x": 0}, "legend2": {**legend, "x": 0.58},
+        "legend": {**legend, "x": 0}, "legend2": {**legend, "x": 1, "xanchor": "right"},
         "annotations": [
             heading("Answers as the teacher does: more is closer", SPANS[0][0]),
             heading("Distance of the probabilities: less is closer", SPANS[1][0]),

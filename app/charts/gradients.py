@@ -126,7 +126,7 @@ def says(phase: PhaseTrace, learner: str, history: History) -> str:
 
 def _layout(phase: PhaseTrace, *, title: str, up: dict[str, Any]) -> dict[str, Any]:
     return {
-        "title": {"text": title}, "margin": {"l": 60, "r": 10, "t": 36, "b": 40}, "hovermode": "x unified",
+        "title": {"text": title}, "margin": {"l": 60, "r": 20, "t": 36, "b": 106}, "hovermode": "x unified",
         "xaxis": {"title": {"text": "epochs of this phase", "standoff": 4}, "range": [0, max(1, phase.epochs)]},
         "yaxis": up, "legend": {"orientation": "h", "x": 0, "xanchor": "left", "y": -0.42, "yanchor": "top"},
     }  # fmt: skip

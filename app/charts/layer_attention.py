@@ -70,7 +70,7 @@ def draw(answer: LayerAttention, *, dark: bool, fixed: Scales | None = None) -> 
     traces += [*_similarity(answer, ranges["similarity"], dark=dark), *_against(answer, dark=dark)]
     layout |= {
         "annotations": _texts(answer, named, ink), "images": _thumbnail(answer),
-        "margin": {"l": 44, "r": 20, "t": 8, "b": 92}, "height": 680 + 26 * max(0, max(size) - 4), "showlegend": True,
+        "margin": {"l": 44, "r": 28, "t": 8, "b": 92}, "height": 680 + 26 * max(0, max(size) - 4), "showlegend": True,
         "legend": {
             "orientation": "h", "x": 0.0, "y": -0.075, "xanchor": "left", "yanchor": "top", "font": {"size": 12},
         },

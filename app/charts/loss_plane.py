@@ -98,7 +98,7 @@ def draw(answer: LossPlane, *, dark: bool) -> go.Figure:
     )  # fmt: skip
     layout |= {
         "height": 410, "font": {"family": FAMILY}, "annotations": texts, "hovermode": "closest",
-        "margin": {"l": 52, "r": 8, "t": 36, "b": 76},
+        "margin": {"l": 60, "r": 18, "t": 36, "b": 98},
         "legend": {"orientation": "h", "x": domains[-1][0], "y": -0.2, "yanchor": "top"},
     }  # fmt: skip
     return drawn(traces, layout, dark=dark)

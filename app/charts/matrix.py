@@ -107,7 +107,7 @@ def draw(answer: Matrix, *, dark: bool, fixed: Scales | None = None) -> go.Figur
             )
         )
         texts.append(heading(title.replace(": ", ":<br>"), left))
-    layout |= {"annotations": texts, "margin": {"l": 90, "r": 90, "t": ABOVE, "b": BELOW}, "height": height}
+    layout |= {"annotations": texts, "margin": {"l": 62, "r": 138, "t": ABOVE, "b": BELOW}, "height": height}
     return drawn(traces, layout, dark=dark)
 
 

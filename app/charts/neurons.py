@@ -67,7 +67,7 @@ def draw(answer: Neurons, *, dark: bool) -> go.Figure:
         most = f"; the student's highest: {', '.join(map(str, top))}" if answer.named else ""
         texts.append(heading(f"<b>{title}</b><br><span style='font-size:12px'>mean {means}{most}</span>", place[0]))
     layout |= {
-        "annotations": texts, "height": 430, "margin": {"l": 62, "r": 12, "t": 48, "b": 90}, "hovermode": "closest",
+        "annotations": texts, "height": 430, "margin": {"l": 62, "r": 12, "t": 48, "b": 110}, "hovermode": "closest",
         "legend": {"orientation": "h", "y": -0.24, "x": 0, "yanchor": "top"},
     }  # fmt: skip
     return drawn(traces, layout, dark=dark)

@@ -128,7 +128,7 @@ def draw(answer: Plane, *, dark: bool) -> go.Figure:
     ratio = float((answer.y[-1] - answer.y[0]) / (answer.x[-1] - answer.x[0]))
     layout |= {
         "annotations": texts, "images": pictures, "height": 520, "hovermode": "closest",
-        "margin": {"l": 52, "r": 110 if answer.signs else 8, "t": 44, "b": 72},
+        "margin": {"l": 62, "r": 124 if answer.signs else 20, "t": 44, "b": 112},
         "meta": {"aspect": min(1.2, max(0.4, ratio)) * (places[0][1] - places[0][0])},
         "legend": {"orientation": "h", "y": -0.13, "x": 0, "yanchor": "top"},
     }  # fmt: skip

@@ -148,7 +148,7 @@ def importance(sweep: Sweep, names: Mapping[str, str], *, dark: bool) -> go.Figu
     )  # fmt: skip
     across = {"title": {"text": "share of what the settings decide, %"}, "range": [0, 115], "tickvals": [0, 50, 100]}
     layout = {
-        "height": 350, "margin": {"l": 60, "r": 40, "t": 32, "b": 60}, "showlegend": False, "xaxis": across,
+        "height": 350, "margin": {"l": 122, "r": 40, "t": 32, "b": 60}, "showlegend": False, "xaxis": across,
         "yaxis": {"title": {"text": "setting"}},
     }  # fmt: skip
     return drawn([bars], layout, dark=dark)
@@ -156,7 +156,7 @@ def importance(sweep: Sweep, names: Mapping[str, str], *, dark: bool) -> go.Figu
 
 def _layout(height: int) -> dict[str, Any]:
     return {
-        "height": height, "margin": {"l": 60, "r": 12, "t": 32, "b": 96}, "showlegend": True,
+        "height": height, "margin": {"l": 60, "r": 22, "t": 32, "b": 96}, "showlegend": True,
         "legend": {"orientation": "h", "yref": "container", "y": 0.0, "yanchor": "bottom", "x": 0},
     }  # fmt: skip
 
