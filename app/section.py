@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import pkgutil
 import time
@@ -15,6 +16,7 @@ import streamlit as st
 from app import state
 from app.views.chosen import linked
 from app.views.inside import nothing_here, phase_choice, run_choice, training
+from app.views.waiting import draw_in_part
 from kdcore.history import History, PhaseTrace
 from kdcore.run import Run
 
@@ -83,9 +85,17 @@ def show_sections(page: str, *, named: str) -> None:
         st.segmented_control, "What to look at", list(there), key=named, what="section", usual=usual, default=usual,
         required=True, label_visibility="collapsed",
     )  # fmt: skip
-    with _place_of(page, chosen):
-        places = st.columns([1.4, 1.4, 1.4], vertical_alignment="bottom")
-        there[chosen].draw(Place(run, history, lambda: state.history_of(run).phases[number], going, places))
+    place = _place_of(page, chosen)
+    part = draw_in_part((page, chosen, run.id, number), going=going)
+    with place, contextlib.nullcontext() if part else st.container():  # a fragment makes one of its own
+        (st.fragment(_draw) if part else _draw)(there[chosen], run, number, going)
+
+
+def _draw(section: Section, run: Run, number: int, going: bool) -> None:
+    if not run.folder.is_dir():  # taken off the shelf meanwhile
+        st.rerun()
+    places = st.columns([1.4, 1.4, 1.4], vertical_alignment="bottom")
+    section.draw(Place(run, state.history_of(run), lambda: state.history_of(run).phases[number], going, places))
 
 
 def _place_of(page: str, chosen: str) -> Any:

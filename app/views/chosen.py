@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 import streamlit as st
@@ -66,6 +67,30 @@ def linked(
         state.forgive(key)
     complaint(key)
     return picked
+
+
+def option(control: Callable[..., Any], label: str, names: Sequence[Name], *, key: str, what: str, **more: Any) -> Name:
+    """As `linked`, for a control of a section: while the section is drawn by itself, Streamlit does not write what is
+    bound to it into the address. What is chosen holds over sections and pages, as what `state.selected` gives does.
+    """
+    called = more.get("format_func", str)
+    known = {called(name): name for name in names}
+    usual = next(iter(known))
+    picked = known[one_of(state.selected(key), key, what, known, usual)]
+    widget = state.choice_key(key)
+    at = {"default": picked} if "required" in more else {"index": list(names).index(picked)}
+    control(
+        label, list(names), key=widget, on_change=state.take, args=(key, widget, partial(_told, called, usual)),
+        **at, **more,
+    )  # fmt: skip
+    complaint(key)
+    return picked
+
+
+def _told(called: Callable[[Any], str], usual: str, name: Any) -> str:
+    """The choice as the address says it: nothing for the one that is understood without."""
+    text = "" if name is None else called(name)
+    return "" if text == usual else text
 
 
 def layers(student: int, teacher: int) -> tuple[int, int]:

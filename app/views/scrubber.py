@@ -6,6 +6,7 @@ import csv
 import hashlib
 import io
 import json
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
@@ -21,7 +22,7 @@ from app.charts import film
 from app.film import play
 from app.views import chosen as choices
 from app.views.nearness import shares, strip
-from app.views.waiting import Waiting, let_go_first
+from app.views.waiting import Waiting, at_rest, at_work, in_part, let_go_first
 from kdcore.answer import Answer
 from kdcore.clerk import patiently
 from kdcore.events import Snapshot
@@ -33,7 +34,9 @@ from kdcore.run import Run
 MOST = 60
 """Frames of a film."""
 PATIENCE = 1.0
-"""Seconds of asking between two drawings."""
+"""Seconds of asking for more epochs between two drawings."""
+BRIEFLY = 0.2
+"""The same, where whatever is chosen meanwhile has to wait."""
 SOON, LATER = 0.2, 2.0
 """Seconds until the next look: while answers are missing, and while a run may write more snapshots."""
 
@@ -78,7 +81,7 @@ def scrubber(
     choices.epoch(phase)
     choices.complaint("epoch")
     stopped = state.kept(f"{key}.stopped") == asked
-    left = [] if refused else _missing(asked, thinned(phase.snapshots))
+    left = [] if refused else missing_of(asked, thinned(phase.snapshots))
     missing = left and not stopped
     every = SOON if missing else LATER if going else None
     film, below = st.container(), st.container()
@@ -106,27 +109,13 @@ def _film(
 ) -> None:  # fmt: skip
     phase = history_phase()
     wanted = thinned(phase.snapshots)
-    refused = ""
     stopped = state.kept(f"{key}.stopped") == asked
-    until = time.monotonic() + (PATIENCE if len(_missing(asked, wanted)) < len(wanted) else 0.0)
     first = choices.nearest(wanted, choices.epoch(phase)) if wanted else None
+    missing = [] if stopped else _order(missing_of(asked, wanted), first=first)
+    at_once = [snapshot for snapshot in missing if snapshot is first]
     waiting = Waiting(st.empty())
-    for snapshot in _order([] if stopped else _missing(asked, wanted), first=first):
-        let_go_first()
-        try:
-            _answer(asked, snapshot.name, waiting)
-            _KNOWN.add((asked, snapshot.name))
-        except AskError as error:
-            refused = str(error)
-            break
-        if time.monotonic() >= until:
-            break
+    refused = ask(asked, at_once, waiting)
     waiting.over()
-    left = _missing(asked, wanted)
-    over = bool(refused) or stopped or not left
-    if refused:
-        state.keep(f"{key}.refused", asked)
-        st.info(refused, icon=":material/info:")
     there = [snapshot for snapshot in wanted if (asked, snapshot.name) in _KNOWN]
     if there:
         _draw(
@@ -137,8 +126,34 @@ def _film(
         st.info("Stopped before it was done.", icon=":material/stop_circle:")
     elif not refused:
         st.info("The first snapshot is being written.", icon=":material/info:")
-    if watched and over:
+    if missing and not at_once:
+        refused = ask(asked, missing, lambda share: let_go_first(), seconds=BRIEFLY if in_part() else PATIENCE)
+        if not refused and missing_of(asked, wanted):
+            at_work()
+    if refused:
+        state.keep(f"{key}.refused", asked)
+        st.info(refused, icon=":material/info:")
+    if watched and (refused or stopped or not missing_of(asked, wanted)):
+        at_rest()
         st.rerun()  # once: the next script run sees nothing missing and sets no quick timer
+
+
+def ask(asked: Question, snapshots: Sequence[Snapshot], waits: Waits, *, seconds: float = math.inf) -> str:
+    """Asks for the answers at these, one after the other, for so long. Why one is refused, or "".
+
+    What is chosen on the page meanwhile goes first.
+    """
+    until = time.monotonic() + seconds
+    for snapshot in snapshots:
+        let_go_first()
+        try:
+            answer_of(asked, snapshot.name, waits)
+        except AskError as error:
+            return str(error)
+        _KNOWN.add((asked, snapshot.name))
+        if time.monotonic() >= until:
+            break
+    return ""
 
 
 def _stop(asked: Question, left: Sequence[Snapshot], *, stopped: bool, key: str) -> None:
@@ -171,7 +186,7 @@ def _draw(
     marked: tuple[int, int] | None,
     standing: Callable[[Answer], Sequence[int]] | None,
 ) -> None:
-    answers = [_answer(asked, snapshot.name) for snapshot in there]
+    answers = [answer_of(asked, snapshot.name) for snapshot in there]
     st.markdown(f"**{answers[-1].title}**")
     moments = tuple(
         (snapshot.name, snapshot.epoch, f"epoch {snapshot.epoch:g} of {phase.epochs}") for snapshot in there
@@ -201,7 +216,7 @@ def _draw(
         st.rerun()
     if brushed is not None:
         moment = choices.nearest(there, choices.epoch(phase))
-        brushed(_answer(asked, moment.name), told.rows)
+        brushed(answer_of(asked, moment.name), told.rows)
     st.download_button(
         "CSV of all epochs", data=lambda: table(there, answers), file_name=f"kdlab-{asked.probe}-{asked.run}.csv",
         mime="text/csv", on_click="ignore", key=f"{key}.csv", icon=":material/download:", type="tertiary",
@@ -263,7 +278,8 @@ def table(snapshots: Sequence[Snapshot], answers: Sequence[Answer]) -> str:
 _KNOWN: set[tuple[Question, str]] = set()
 
 
-def _missing(asked: Question, wanted: Sequence[Snapshot]) -> list[Snapshot]:
+def missing_of(asked: Question, wanted: Sequence[Snapshot]) -> list[Snapshot]:
+    """Of these, those without an answer."""
     return [snapshot for snapshot in wanted if (asked, snapshot.name) not in _KNOWN]
 
 
@@ -275,8 +291,8 @@ def _order(snapshots: list[Snapshot], *, first: Snapshot | None = None) -> list[
     return sorted((snapshots[place] for place in order), key=lambda one: one is not first)
 
 
-def _answer(asked: Question, snapshot: str, waits: Waits = patiently) -> Answer:
-    """Raises AskError, which is not kept."""
+def answer_of(asked: Question, snapshot: str, waits: Waits = patiently) -> Answer:
+    """The answer at that snapshot. Raises AskError, which is not kept."""
     before = _WAITS.set(waits)
     try:
         return _answered(asked, snapshot)
@@ -295,7 +311,7 @@ def _answered(asked: Question, snapshot: str) -> Answer:
 
 @lru_cache(maxsize=256)
 def _figure(asked: Question, snapshot: str, scales: str, dark: bool) -> dict[str, Any]:
-    answer = _answer(asked, snapshot)
+    answer = answer_of(asked, snapshot)
     fixed = json.loads(scales)
     chart = chart_of(answer)
     return film.packed(chart.draw(answer, dark=dark, **({"fixed": fixed} if fixed else {})))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Hashable
 from typing import Any
 
 import streamlit as st
@@ -30,6 +31,7 @@ class Waiting:
             let_go_first()
             return
         if self._bar is None:
+            at_work()
             self._bar = self._drawn()
         self._bar.progress(share, text=f"Computing: {100 * share:.0f} %" if share else "Computing …")
 
@@ -47,6 +49,35 @@ class Waiting:
             args=(self._stops, self._asked), help="Ends this computation; nothing else is stopped.",
         )  # fmt: skip
         return words.empty()
+
+
+def in_part() -> bool:
+    """Whether a press in the section draws the section alone: quick, but after what is being worked out there."""
+    return bool(state.kept("section.part"))
+
+
+def draw_in_part(place: Hashable, *, going: bool) -> bool:
+    """Whether the section, in that place of the app, is to be drawn so: not while its run writes more, and only where
+    nothing was left to work out when it was drawn last.
+    """
+    part = bool(state.kept("section.rests")) and state.kept("section.place") == place and not going
+    state.keep("section.part", part)
+    state.keep("section.place", place)
+    at_rest()
+    return part
+
+
+def at_work() -> None:
+    """Something is being worked out: now the whole page is to be drawn at a press, which alone does not wait for it."""
+    state.keep("section.rests", False)
+    if in_part():
+        state.keep("section.part", False)
+        st.rerun()
+
+
+def at_rest() -> None:
+    """Nothing is being worked out any more."""
+    state.keep("section.rests", True)
 
 
 def let_go_first() -> None:

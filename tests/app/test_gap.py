@@ -86,7 +86,7 @@ def test_a_choice_in_a_section_never_clears_its_place(
         app.section, "st", SimpleNamespace(**{**vars(st), "empty": lambda: cleared.append("") or empty()})
     )
     page = open_gap(written().id, "Calibration")
-    page.selectbox(key="bins").select(10).run()
+    page.selectbox(key="choice.bins").select(10).run()
     assert "(10 bins" in film(page)["frames"][-1]["says"]
     assert cleared == []
     page.segmented_control(key="show").set_value("Fidelity").run()
@@ -96,7 +96,7 @@ def test_a_choice_in_a_section_never_clears_its_place(
 
 def test_another_number_of_bins_is_another_question(written: Callable[..., Run], desk: Answering) -> None:
     page = open_gap(written().id, "Calibration")
-    page.selectbox(key="bins").select(10).run()
+    page.selectbox(key="choice.bins").select(10).run()
     assert not page.exception
     assert desk.asked[-1][:2] == ("calibration", {"bins": 10})
     assert "(10 bins" in film(page)["frames"][-1]["says"]
@@ -138,7 +138,7 @@ def test_embeddings_in_both_ways(written: Callable[..., Run], desk: Answering) -
     page = open_gap(written().id, "Embeddings")
     assert [trace["name"] for trace in film(page)["traces"]] == ["Teacher", "Student", "Student alone"]
     assert "PCA 1" in json.dumps(film(page)["layout"])
-    page.selectbox(key="way").select("tsne").run()
+    page.selectbox(key="choice.way").select("tsne").run()
     assert not page.exception
     assert "t-SNE 1" in json.dumps(film(page)["layout"])
 

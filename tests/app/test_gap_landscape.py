@@ -56,7 +56,7 @@ def test_the_line_is_a_film_over_the_epochs(kind: str, written: Callable[..., Ru
     assert "nats at the student alone and" in film["frames"][-1]["says"]
     assert len(film["frames"]) == 2
     assert {asked[0] for asked in desk.asked} == {"loss_line"}
-    page.selectbox(key="loss").select("kl").run()
+    page.selectbox(key="choice.loss").select("kl").run()
     assert not page.exception
     assert desk.asked[-1][1] == {"loss": "kl", "batch_norm": "re-estimated"}
 
@@ -64,7 +64,7 @@ def test_the_line_is_a_film_over_the_epochs(kind: str, written: Callable[..., Ru
 def test_the_plane_is_drawn_for_the_chosen_epoch(written: Callable[..., Run], desk: Answering) -> None:
     run = written("points")
     page = open_gap(run, LINE)
-    page.selectbox(key="walk").select("plane").run()
+    page.selectbox(key="choice.walk").select("plane").run()
     assert not page.exception
     told = next(data["film"] for one in page.get("bidi_component") if "film" in (data := json.loads(one.proto.json)))
     assert told["near"]["of"] == "probability on the same classes"
@@ -93,7 +93,7 @@ def test_without_a_student_alone_the_line_says_so_and_the_plane_is_there(written
     run = written("no student alone")
     page = open_gap(run, LINE)
     assert "trained no student alone" in words(page)
-    page.selectbox(key="walk").select("plane").run()
+    page.selectbox(key="choice.walk").select("plane").run()
     assert [trace["name"] for trace in figures(page)[0]["data"] if trace["type"] == "contour"] == ["student"]
 
 
@@ -102,7 +102,7 @@ def test_concepts_are_counted_for_all_three_networks_over_their_own_training(
 ) -> None:
     run = written("shapes")
     page = open_gap(run, CONCEPTS)
-    page.selectbox(key="counted").select(4).run()
+    page.selectbox(key="choice.counted").select(4).run()
     for _ in range(8):
         page.run()
     assert not page.exception
@@ -136,7 +136,7 @@ def test_counting_can_be_stopped_and_taken_up_again(
 
     monkeypatch.setattr(concepts, "PATIENCE", 0.0)
     page = open_gap(written("shapes"), CONCEPTS)
-    page.selectbox(key="counted").select(4).run()
+    page.selectbox(key="choice.counted").select(4).run()
     if not page.get("progress"):
         pytest.fail("nothing is left to count")
     page.button(key="gap.concepts.stop").click().run()

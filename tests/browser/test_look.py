@@ -320,6 +320,49 @@ def test_a_film_grows_while_the_run_trains_and_keeps_zoom_and_place(app: App, vi
     quiet(page)
 
 
+def test_a_press_in_a_section_at_rest_draws_that_section_alone(
+    app: App, visit: Callable[..., Visitor], finished: str
+) -> None:
+    page = visit(f"{app.url}/look?run={finished}&view=Activation+boundaries&picture=2").page
+    told: list[bytes] = []
+    page.on("websocket", lambda socket: socket.on("framereceived", lambda one: told.append(one)))
+    page.reload()
+    page.wait_for_function(READY, arg=5, timeout=90_000)
+    page.wait_for_timeout(1000)
+    page.evaluate(MARK)
+    drawn = f"{FILM}:not([data-shows='{page.locator(FILM).get_attribute('data-shows')}'])"
+    told.clear()
+    choose_from(page, "Colour", "Signs like the teacher's")
+    page.locator(drawn).wait_for(timeout=60_000)
+    page.wait_for_function(READY, arg=5, timeout=90_000)
+    assert any(HEAD in one for one in told), "what takes long is left to the whole page, which a press can interrupt"
+    page.wait_for_timeout(1000)
+    told.clear()
+    choose_from(page, "Colour", "Decisions")
+    page.locator(drawn).wait_for(state="detached", timeout=60_000)
+    page.wait_for_timeout(1000)
+    assert any(b"Layer of the student" in one for one in told)
+    assert not any(HEAD in one for one in told)
+    page.get_by_role("radio", name="Along a line", exact=True).click()
+    page.locator(FILM, has_text="on the way").wait_for(timeout=60_000)
+    assert said(page, "drawing") == "Along a line"
+    assert said(page, "picture") == "2"
+    page.wait_for_timeout(1500)
+    page.get_by_role("radio", name="In a plane", exact=True).click()
+    page.locator(FILM, has_text="of this plane").wait_for(timeout=60_000)
+    assert said(page, "drawing") == "", "the address follows, as it does when the whole page is drawn"
+    quiet(page)
+
+
+HEAD = b"What to look at"
+"""Label of a control that stands beside the section."""
+
+
+def choose_from(page, label: str, name: str) -> None:  # type: ignore[no-untyped-def]
+    page.get_by_role("combobox", name=label).click()
+    page.get_by_role("option", name=name, exact=True).click()
+
+
 def append(run: Run, events: list[Event]) -> None:
     for event in events:
         run.append(event)

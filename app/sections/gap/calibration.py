@@ -5,12 +5,12 @@ from __future__ import annotations
 import streamlit as st
 
 from app.section import Place, Section
-from app.views.chosen import linked
+from app.views.chosen import option
 from app.views.scrubber import question, scrubber
 
 
 def draw(place: Place) -> None:
-    bins = linked(
+    bins = option(
         place.columns[0].selectbox, "Bins of confidence", (15, 10, 20, 5), key="bins", what="number of bins",
         help="The calibration error depends on how many there are, and so do the diagrams.",
     )  # fmt: skip

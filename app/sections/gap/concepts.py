@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +19,12 @@ from app.views import chosen as choices
 from app.views.moment import csv_button, epoch_choice
 from app.views.nearness import draw_strip
 from app.views.run_head import recipe_of
-from app.views.scrubber import LATER, PATIENCE, SOON, Question, question, thinned
+from app.views.scrubber import LATER, PATIENCE, SOON, Question, answer_of, ask, missing_of, question, thinned
 from app.views.still import still
+from app.views.waiting import at_rest, at_work, let_go_first
 from kdcore.answers.concepts import Concepts
 from kdcore.concept_learning import Learning, learning, shared
 from kdcore.events import Snapshot
-from kdcore.launch import AskError
 from kdcore.recipe import Recipe
 
 MOST = 7
@@ -55,7 +53,7 @@ def draw(place: Place) -> None:
         place.run, place.phase(), into=place.columns[0], most=MOST,
         about="Of student and student alone. The teacher is as it was at the end of its training.",
     )  # fmt: skip
-    count = choices.linked(
+    count = choices.option(
         place.columns[1].selectbox, "Counted on so many pictures", (8, 4, 16, 32), key="counted",
         what="number of pictures",
         help="Validation pictures. Time goes up with them: a moment of the student costs about a second for eight.",
@@ -63,10 +61,14 @@ def draw(place: Place) -> None:
     picture = _picture(place, int(count))
     asked = {part: question(place.run, "concepts", of=part, pictures=int(count)) for part in wanted}
     missing = _missing(asked, wanted)
+    if missing:
+        at_work()
     stuck = state.kept("gap.concepts.refused") == asked["student"]
     stopped = state.kept("gap.concepts.stopped") == asked["student"]
     busy = bool(missing) and not stuck and not stopped
     every = SOON if busy else LATER if place.going else None
+    if missing and not stuck:
+        _stop(asked["student"], len(missing), stopped=stopped)
     st.fragment(_counting, run_every=every)(
         place, asked, chosen=chosen, picture=picture, watched=busy, stopped=stopped
     )  # fmt: skip
@@ -112,42 +114,35 @@ def _counting(
     refused = ""
     until = time.monotonic() + PATIENCE
     for part, snapshot in _order([] if stopped else _missing(asked, wanted), wanted):
-        try:
-            _answer(asked[part], snapshot.name)
-            _KNOWN.add((asked[part], snapshot.name))
-        except AskError as error:
-            refused = str(error)
-            break
-        if time.monotonic() >= until:
+        refused = ask(asked[part], [snapshot], lambda share: let_go_first())
+        if refused or time.monotonic() >= until:
             break
     if refused:
         state.keep("gap.concepts.refused", asked["student"])
         st.info(refused, icon=":material/info:")
     missing = _missing(asked, wanted)
     there = {
-        part: [_answer(asked[part], one.name) for one in snapshots if (asked[part], one.name) in _KNOWN]
+        part: [_answer(asked[part], one.name) for one in snapshots if (part, one) not in missing]
         for part, snapshots in wanted.items()
     }
     if any(there.values()):
-        if not refused:
-            _progress(asked["student"], sum(map(len, wanted.values())), len(missing), stopped=stopped)
+        if missing and not refused:
+            total = sum(map(len, wanted.values()))
+            done = total - len(missing)
+            st.progress(done / total, f"{'Stopped' if stopped else 'Counting'}: {done} of {total} moments.")
         _draw(place, wanted, there, chosen=chosen, picture=picture, left=len(missing))
     if watched and (refused or not missing):
+        at_rest()
         st.rerun()  # once: the next script run sees nothing missing and sets no quick timer
 
 
-def _progress(asked: Question, total: int, left: int, *, stopped: bool) -> None:
-    """How far the counting is, and a button that ends it or takes it up again; nothing once all is there."""
-    if not left:
-        return
-    bar, button = st.columns([0.75, 0.25], vertical_alignment="center")
-    bar.progress((total - left) / total, f"{'Stopped' if stopped else 'Counting'}: {total - left} of {total} moments.")
-    if button.button(
+def _stop(asked: Question, left: int, *, stopped: bool) -> None:
+    """A button that ends the counting or takes it up again. Not in the part that counts, for which it would wait."""
+    st.button(
         f"Count the other {left}" if stopped else "Stop counting", key="gap.concepts.stop",
         icon=":material/play_arrow:" if stopped else ":material/stop:", on_click=state.keep,
         args=("gap.concepts.stopped", None if stopped else asked),
-    ):  # fmt: skip
-        st.rerun()
+    )  # fmt: skip
 
 
 def _draw(
@@ -239,13 +234,8 @@ def _lines(answers: Sequence[Concepts]) -> Any:
         yield from lines
 
 
-_KNOWN: set[tuple[Question, str]] = set()
-
-
 def _missing(asked: Mapping[str, Question], wanted: Moments) -> list[tuple[str, Snapshot]]:
-    return [
-        (part, one) for part, snapshots in wanted.items() for one in snapshots if (asked[part], one.name) not in _KNOWN
-    ]
+    return [(part, one) for part, snapshots in wanted.items() for one in missing_of(asked[part], snapshots)]
 
 
 def _order(missing: list[tuple[str, Snapshot]], wanted: Moments) -> list[tuple[str, Snapshot]]:
@@ -253,10 +243,9 @@ def _order(missing: list[tuple[str, Snapshot]], wanted: Moments) -> list[tuple[s
     return sorted(missing, key=lambda one: (wanted[one[0]][-1] != one[1], one[0] != "student", -one[1].epoch))
 
 
-@lru_cache(maxsize=256)
 def _answer(asked: Question, snapshot: str) -> Concepts:
-    """Raises AskError, which is not kept."""
-    found = state.desk().ask(asked.run, asked.probe, json.loads(asked.settings), snapshot)
+    """Raises AskError."""
+    found = answer_of(asked, snapshot)
     assert isinstance(found, Concepts)
     return found
 

@@ -25,7 +25,7 @@ SHOWN = 24
 
 def draw(place: Place) -> None:
     ways = {"pca": "PCA", "tsne": "t-SNE"}
-    way = choices.linked(
+    way = choices.option(
         place.columns[0].selectbox, "Laid out by", list(ways), key="way", what="layout", format_func=ways.__getitem__,
         help="PCA: the plane in which the features differ most. t-SNE keeps neighbours together; distances say little.",
     )  # fmt: skip

@@ -7,7 +7,7 @@ import streamlit as st
 from app import state
 from app.charts import loss_plane
 from app.section import Place, Section
-from app.views.chosen import linked
+from app.views.chosen import option
 from app.views.moment import answered, csv_button, epoch_choice
 from app.views.scrubber import question, scrubber
 from app.views.still import still
@@ -22,15 +22,15 @@ NORMS = {
 
 
 def draw(place: Place) -> None:
-    shape = linked(
+    shape = option(
         place.columns[0].selectbox, "Walk along", list(SHAPES), key="walk", what="walk",
         format_func=SHAPES.__getitem__, help="In weight space, where a network is one point.",
     )  # fmt: skip
-    loss = linked(
+    loss = option(
         place.columns[1].selectbox, "Loss", list(LOSSES), key="loss", what="loss", format_func=LOSSES.__getitem__
     )
     norms = NORMS[shape]
-    norm = linked(
+    norm = option(
         place.columns[2].selectbox, "Batch-norm statistics", list(norms), key=f"norm_{shape}",
         what="kind of batch-norm statistics", format_func=norms.__getitem__,
         help="Means and variances that batch norms have learned fit the weights they were learned with. Moved weights "

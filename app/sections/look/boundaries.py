@@ -25,8 +25,8 @@ PICTURES = ("picture", "second", "third")
 
 
 def draw(place: Place) -> None:
-    chosen = choices.linked(
-        st.segmented_control, "Drawing", list(_DRAWINGS), key="drawing", what="drawing", default=PLANE, required=True,
+    chosen = choices.option(
+        st.segmented_control, "Drawing", list(_DRAWINGS), key="drawing", what="drawing", required=True,
         label_visibility="collapsed",
     )  # fmt: skip
     _DRAWINGS[chosen](place)
