@@ -9,7 +9,7 @@ import streamlit as st
 from app import state
 from app.section import Place
 from app.theme import percent
-from app.views.chosen import choose_layers, complaint, layers, one_of
+from app.views.chosen import choose_layers, complaint, layers, option
 from app.views.inside import layer_name, layers_of, picture_choice, points, said_of_picture
 from app.views.moment import answered
 from app.views.run_head import recipe_of
@@ -37,22 +37,14 @@ BEST = 5
 
 def measure_choice(places: Any) -> dict[str, str]:
     """Settings of the probe "cka": kernel and whose layers, both in the address."""
-    kernel = _choice("measure", "CKA's kernel, beside SVCCA", "kernel", KERNELS, into=places[0])
-    whose = _choice("whose", "Compare", "comparison", WHOSE, into=places[1])
-    return {"measure": "both", "kernel": kernel, "of": whose}
-
-
-def _choice(name: str, label: str, what: str, words: dict[str, str], *, into: Any) -> str:
-    """A choice that stands in the address under its name; the first where the address says nothing that is there."""
-    known = list(words)
-    wanted = one_of(state.selected(name), name, what, known, known[0], words.__getitem__)
-    key = state.choice_key(name)
-    into.selectbox(
-        label, known, index=known.index(wanted), format_func=words.__getitem__, key=key, on_change=state.take,
-        args=(name, key),
+    kernel = option(
+        places[0].selectbox, "CKA's kernel, beside SVCCA", list(KERNELS), key="measure", what="kernel",
+        format_func=KERNELS.__getitem__,
     )  # fmt: skip
-    complaint(name)
-    return wanted
+    whose = option(
+        places[1].selectbox, "Compare", list(WHOSE), key="whose", what="comparison", format_func=WHOSE.__getitem__
+    )
+    return {"measure": "both", "kernel": kernel, "of": whose}
 
 
 def leave_with_pair() -> None:

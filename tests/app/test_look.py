@@ -157,7 +157,7 @@ def test_cka_and_svcca_stand_side_by_side_for_both_students(written: Callable[..
     measure, whose = (next(box for box in page.selectbox if box.label == name) for name in (KERNEL, "Compare"))
     measure.select("rbf").run()
     assert "with RBF CKA" in shown(page)["film"]["frames"][-1]["says"]
-    assert page.query_params["measure"] in ("rbf", ["rbf"])
+    assert page.query_params["measure"] in ("RBF CKA", ["RBF CKA"])
     whose.select("teacher").run()
     assert not page.exception
     assert {trace["name"] for trace in shown(page)["film"]["traces"]} == {

@@ -52,6 +52,7 @@ RUNS: dict[str, Path | dict[str, Any]] = {
 }
 PAGES = {"Look inside": "look", "The gap": "gap"}
 FILM = ".kdlab-film"
+MATRIX = ".chart .heatmaplayer image"
 SETTLED = f"""() => {{
     if (document.querySelector('[data-testid="stApp"]')?.dataset.testScriptState === 'running') return false;
     const films = [...document.querySelectorAll('{FILM}')];
@@ -176,6 +177,19 @@ def pressed(place: Locator, **where: Any) -> Callable[[], None]:
     return press
 
 
+def field(page: Page) -> Callable[[], None]:
+    """Moves the pointer to a field in the upper right of the first heat map, none of its diagonal."""
+    box = page.locator(f"{FILM}.cells {MATRIX}").first.bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + 0.75 * box["width"], box["y"] + 0.25 * box["height"], steps=3)
+
+    def press() -> None:
+        page.mouse.down()
+        page.mouse.up()
+
+    return press
+
+
 def keyed(place: Locator, key: str) -> Callable[[], None]:
     """Puts the focus there; the key is left to press."""
     place.focus()
@@ -258,9 +272,8 @@ def within(bench: Bench, section: str) -> None:
     slider = page.locator(f"{FILM} .slider:not([hidden]):not([disabled])")
     if slider.count():
         bench.measure(section, "epoch", lambda: keyed(slider.first, "ArrowLeft"))
-    field = page.locator(f"{FILM}.cells .chart .nsewdrag")
-    if field.count():
-        bench.measure(section, "a field of the matrix", lambda: pressed(field.first, position={"x": 30, "y": 30}))
+    if page.locator(f"{FILM}.cells {MATRIX}").count():
+        bench.measure(section, "a field of the matrix", lambda: field(page))
 
 
 def made(app: App, chosen: str) -> str:
