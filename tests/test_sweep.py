@@ -25,7 +25,7 @@ from kdcore.events import Checkpoint, Event, Failed, Finished, PhaseStarted, Sco
 from kdcore.foundation import Foundations
 from kdcore.recipe import Part, Pick, Recipe
 from kdcore.runs import Shelf
-from kdcore.scribe import write
+from kdcore.scribe import LOOK_EVERY, write
 from kdcore.searching import UNPRUNED, Search
 from kdcore.slots import Slots
 from kdcore.start import Start
@@ -354,10 +354,12 @@ def test_stopped_and_gone_on_with_it_searches_what_it_would_have_searched(tmp_pa
 
 
 class Training(Lab):
-    """A lab that really trains and keeps a checkpoint of every epoch, slowly enough to be stopped between two."""
+    """A lab that really trains and keeps a checkpoint of every epoch."""
 
-    def __init__(self, root: Path, *, pace: float = 0.0) -> None:
-        super().__init__(root, pace=pace)
+    def __init__(self, root: Path, *, holds: int = 0) -> None:
+        """`holds`: the run, counted from 1, that waits at its first checkpoint of phase 2 until it is to stop."""
+        super().__init__(root)
+        self.holds = holds
         self.began: list[tuple[str, int]] = []
         """(run, phase from which it was trained), -1 for one that began at the beginning."""
 
@@ -369,8 +371,12 @@ class Training(Lab):
             self.began.append((id, -1 if start is None else start.phase))
             for event in engine.run(recipe, start=start, laid=laid, checkpoint_every=0.0):
                 yield event
-                if isinstance(event, Checkpoint):
-                    time.sleep(self.pace)
+                if isinstance(event, Checkpoint) and event.phase == 2 and len(self.written) == self.holds:
+                    self.holds = 0
+                    until = time.monotonic() + 60
+                    while not run.stop_requested() and time.monotonic() < until:
+                        time.sleep(0.01)
+                    time.sleep(2 * LOOK_EVERY)  # the search has left, and at its next event the run looks
 
         slots = Slots(self.shelf.root / "slots", "cpu", 1)
         threading.Thread(
@@ -398,7 +404,7 @@ def test_a_try_that_was_stopped_goes_on_from_its_checkpoint_bit_for_bit(
 ) -> None:
     monkeypatch.setattr(searching, "PATIENCE", patience)
     straight, whole = uninterrupted
-    lab, meant = Training(tmp_path, pace=0.05), whole.plan
+    lab, meant = Training(tmp_path, holds=which), whole.plan
 
     def half_trained() -> bool:
         found = lab.shelf.run(lab.written[-1]).interrupted_at() if len(lab.written) == which else None
@@ -406,7 +412,6 @@ def test_a_try_that_was_stopped_goes_on_from_its_checkpoint_bit_for_bit(
 
     with pytest.raises(KeyboardInterrupt):
         lab.search(Sweep(meant, 2), stop=half_trained)
-    lab.pace = 0.0
     gone_on = lab.search(lab.board.read(meant.id))
     assert (gone_on.start, gone_on.tries) == (whole.start, whole.tries)
     assert {run.id for run in lab.shelf.runs()} == {run.id for run in straight.shelf.runs()}, "no further attempt"

@@ -182,6 +182,7 @@ def field(page: Page) -> Callable[[], None]:
     box = page.locator(f"{FILM}.cells {MATRIX}").first.bounding_box()
     assert box is not None
     page.mouse.move(box["x"] + 0.75 * box["width"], box["y"] + 0.25 * box["height"], steps=3)
+    page.wait_for_timeout(200)  # what lies under the pointer is looked up now and then only
 
     def press() -> None:
         page.mouse.down()
