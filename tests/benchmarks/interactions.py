@@ -179,15 +179,12 @@ def pressed(place: Locator, **where: Any) -> Callable[[], None]:
 
 def field(page: Page) -> Callable[[], None]:
     """Moves the pointer to a field in the upper right of the first heat map, none of its diagonal."""
-    box = page.locator(f"{FILM}.cells {MATRIX}").first.bounding_box()
+    place = page.locator(f"{FILM}.cells {MATRIX}").first
+    box = place.bounding_box()
     assert box is not None
-    page.mouse.move(box["x"] + 0.75 * box["width"], box["y"] + 0.25 * box["height"], steps=3)
+    # The layer that takes the pointer lies above the heat map.
+    press = pressed(place, position={"x": 0.75 * box["width"], "y": 0.25 * box["height"]}, force=True)
     page.wait_for_timeout(200)  # what lies under the pointer is looked up now and then only
-
-    def press() -> None:
-        page.mouse.down()
-        page.mouse.up()
-
     return press
 
 

@@ -14,7 +14,7 @@ from .conftest import App, Visitor
 
 FILM = ".kdlab-film"
 DRAWN = f"() => {{ const film = document.querySelector('{FILM}'); return film && film.dataset.drawn; }}"
-FRAMED = f"""(row) => (document.querySelector('{FILM} .chart')?.layout?.shapes || [])
+FRAMED = f"""(row) => (document.querySelector('{FILM} .chart').layout.shapes || [])
     .some((shape) => shape.y0 === row - 0.5 && shape.y1 === row + 0.5)"""
 
 

@@ -14,7 +14,7 @@ def draw(place: Place) -> None:
         place.columns[0].selectbox, "Bins of confidence", (15, 10, 20, 5), key="bins", what="number of bins",
         help="The calibration error depends on how many there are, and so do the diagrams.",
     )  # fmt: skip
-    scrubber(question(place.run, "calibration", bins=int(bins)), place.phase, key="film-calibration", going=place.going)
+    scrubber(question(place.run, "calibration", bins=bins), place.phase, key="film-calibration", going=place.going)
     st.caption(
         "Bars above the dashed line: more often right than sure; below: surer than right. The thin line is the same "
         "network with its logits divided by one temperature, fitted on the validation pictures and tried on the test "

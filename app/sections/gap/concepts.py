@@ -58,8 +58,8 @@ def draw(place: Place) -> None:
         what="number of pictures",
         help="Validation pictures. Time goes up with them: a moment of the student costs about a second for eight.",
     )  # fmt: skip
-    picture = _picture(place, int(count))
-    asked = {part: question(place.run, "concepts", of=part, pictures=int(count)) for part in wanted}
+    picture = _picture(place, count)
+    asked = {part: question(place.run, "concepts", of=part, pictures=count) for part in wanted}
     missing = _missing(asked, wanted)
     if missing:
         at_work()
