@@ -14,9 +14,9 @@ from typing import Any
 import streamlit as st
 
 from app import state
-from app.views.chosen import linked
+from app.views.chosen import option
 from app.views.inside import nothing_here, phase_choice, run_choice, training
-from app.views.waiting import draw_in_part
+from app.views.waiting import clear_for, draw_in_part, drawn
 from kdcore.history import History, PhaseTrace
 from kdcore.run import Run
 
@@ -79,38 +79,38 @@ def show_sections(page: str, *, named: str) -> None:
     if number is None:
         training(run, history, going=going)
         return
-    there = {section.title: section for section in sections(page)}
-    usual = next((section.title for section in there.values() if section.suits(history)), next(iter(there)))
-    chosen = linked(
-        st.segmented_control, "What to look at", list(there), key=named, what="section", usual=usual, default=usual,
-        required=True, label_visibility="collapsed",
-    )  # fmt: skip
-    place = _place_of(page, chosen)
-    part = draw_in_part((page, chosen, run.id, number), going=going)
-    with place, contextlib.nullcontext() if part else st.container():  # a fragment makes one of its own
-        (st.fragment(_draw) if part else _draw)(there[chosen], run, number, going)
+    part = draw_in_part((page, run.id, number), going=going)
+    with contextlib.nullcontext() if part else st.container():  # a fragment makes one of its own
+        (st.fragment(_section) if part else _section)(page, run, number, going, named)
 
 
-def _draw(section: Section, run: Run, number: int, going: bool) -> None:
+def _section(page: str, run: Run, number: int, going: bool, named: str) -> None:
     if not run.folder.is_dir():  # taken off the shelf meanwhile
         st.rerun()
-    places = st.columns([1.4, 1.4, 1.4], vertical_alignment="bottom")
-    section.draw(Place(run, state.history_of(run), lambda: state.history_of(run).phases[number], going, places))
+    history = state.history_of(run)
+    there = {section.title: section for section in sections(page)}
+    usual = next((section.title for section in there.values() if section.suits(history)), next(iter(there)))
+    stays = state.widget(state.choice_key(named)) is not None  # the page was drawn before
+    chosen = option(
+        st.segmented_control, "What to look at", list(there), key=named, what="section", usual=usual,
+        required=True, label_visibility="collapsed",
+    )  # fmt: skip
+    with _place_of(chosen, another=stays and chosen != state.kept("section.drawn")):
+        places = st.columns([1.4, 1.4, 1.4], vertical_alignment="bottom")
+        there[chosen].draw(Place(run, history, lambda: state.history_of(run).phases[number], going, places))
+    state.keep("section.drawn", chosen)
+    drawn()
 
 
-def _place_of(page: str, chosen: str) -> Any:
-    """Where the section is drawn: what stands there stays until it is drawn anew, unless it is of another section.
+def _place_of(chosen: str, *, another: bool) -> Any:
+    """Where the section is drawn: what stands there stays until it is drawn anew.
 
-    An `st.empty()` clears its place at once when the page is told of it before what comes into it: used for every
-    drawing, it took the film away for a moment now and then, and with it its zoom and its timer.
+    Also if that is of `another` section, where the picture is there at once; where it has to be waited for, the place
+    is cleared: under the new one's name what stood there would be taken for its picture.
     """
-    if state.kept(f"section.{page}", chosen) == chosen:
-        place = st.container()
-    else:
-        # Under the new one's name what stood here would be taken for its picture.
-        body = st.empty()
-        body.caption(f":material/hourglass_top: {chosen} is being worked out …")
-        time.sleep(CLEARED)
-        place = body.container()
-    state.keep(f"section.{page}", chosen)
-    return place
+    if not clear_for(another):
+        return st.container()
+    body = st.empty()
+    body.caption(f":material/hourglass_top: {chosen} is being worked out …")
+    time.sleep(CLEARED)
+    return body.container()

@@ -69,18 +69,21 @@ def linked(
     return picked
 
 
-def option(control: Callable[..., Any], label: str, names: Sequence[Name], *, key: str, what: str, **more: Any) -> Name:
+def option(
+    control: Callable[..., Any], label: str, names: Sequence[Name], *, key: str, what: str, usual: Name | None = None,
+    **more: Any,
+) -> Name:  # fmt: skip
     """As `linked`, for a control of a section: while the section is drawn by itself, Streamlit does not write what is
     bound to it into the address. What is chosen holds over sections and pages, as what `state.selected` gives does.
     """
     called = more.get("format_func", str)
     known = {called(name): name for name in names}
-    usual = next(iter(known))
-    picked = known[one_of(state.selected(key), key, what, known, usual)]
+    usual_one = called(names[0] if usual is None else usual)
+    picked = known[one_of(state.selected(key), key, what, known, usual_one)]
     widget = state.choice_key(key)
     at = {"default": picked} if "required" in more else {"index": list(names).index(picked)}
     control(
-        label, list(names), key=widget, on_change=state.take, args=(key, widget, partial(_told, called, usual)),
+        label, list(names), key=widget, on_change=state.take, args=(key, widget, partial(_told, called, usual_one)),
         **at, **more,
     )  # fmt: skip
     complaint(key)

@@ -12,6 +12,8 @@ from app import state
 
 SOON = 0.6
 """Seconds before anything is said: what is there at once needs no bar."""
+AWAY = 0.15
+"""Seconds for which another section's picture may still stand under the new one's name."""
 
 
 class Waiting:
@@ -27,7 +29,11 @@ class Waiting:
 
     def __call__(self, share: float) -> None:
         """Draws the share, and lets a page that is to be drawn again for something chosen meanwhile go first."""
-        if time.monotonic() - self._began < SOON:
+        took = time.monotonic() - self._began
+        if took > AWAY and state.kept("section.turned"):
+            state.keep("section.clear", True)
+            st.rerun()
+        if took < SOON:
             let_go_first()
             return
         if self._bar is None:
@@ -65,6 +71,22 @@ def draw_in_part(place: Hashable, *, going: bool) -> bool:
     state.keep("section.place", place)
     at_rest()
     return part
+
+
+def clear_for(another: bool) -> bool:
+    """Told whether another section stands in the place of the one to be drawn: whether that is to be cleared first.
+
+    It is once the new one's picture has been waited for: the page is drawn again then.
+    """
+    clear = bool(state.kept("section.clear"))
+    state.keep("section.clear", False)
+    state.keep("section.turned", another and not clear)
+    return clear
+
+
+def drawn() -> None:
+    """The section stands in its place."""
+    state.keep("section.turned", False)
 
 
 def at_work() -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import streamlit as st
@@ -12,9 +14,11 @@ from streamlit.testing.v1 import AppTest
 
 import app.section
 from app.section import sections
+from app.views.waiting import AWAY
 from kdcore.answer import Answer
 from kdcore.events import Snapshot
 from kdcore.launch import AskError
+from kdcore.patience import Waits
 from kdcore.run import Run
 from kdcore.runs import Shelf
 from tests.app.asking import Answering, on_pictures, on_points, words
@@ -76,7 +80,7 @@ def test_films_of_the_other_sections(
     assert {asked for asked, *_ in desk.asked} == {probe}
 
 
-def test_a_choice_in_a_section_never_clears_its_place(
+def test_only_a_section_that_is_waited_for_clears_what_stands_in_its_place(
     written: Callable[..., Run], desk: Answering, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cleared: list[str] = []
@@ -88,9 +92,24 @@ def test_a_choice_in_a_section_never_clears_its_place(
     page = open_gap(written().id, "Calibration")
     page.selectbox(key="choice.bins").select(10).run()
     assert "(10 bins" in film(page)["frames"][-1]["says"]
-    assert cleared == []
-    page.segmented_control(key="show").set_value("Fidelity").run()
+    page.segmented_control[0].set_value("Fidelity").run()
     assert "gives the teacher's answer for" in film(page)["frames"][-1]["says"]
+    assert "show" not in page.query_params, "it is what opens anyway"
+    assert cleared == [], "a picture that is there at once takes the other's place"
+    at_once = desk.ask
+
+    def slowly(*asked: Any, waits: Waits) -> Answer:
+        time.sleep(2 * AWAY)
+        waits(0.5)
+        return at_once(*asked, waits=waits)
+
+    monkeypatch.setattr(desk, "ask", slowly)
+    page.segmented_control[0].set_value("Classes").run()
+    assert not page.exception
+    assert "Against the student alone" in film(page)["frames"][-1]["says"]
+    assert page.query_params["show"] == "Classes"
+    assert len(cleared) == 1, "a picture that is waited for does not come under the name of another one's"
+    page.segmented_control[0].set_value("Calibration").run()
     assert len(cleared) == 1
 
 

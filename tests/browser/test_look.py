@@ -351,11 +351,21 @@ def test_a_press_in_a_section_at_rest_draws_that_section_alone(
     page.get_by_role("radio", name="In a plane", exact=True).click()
     page.locator(FILM, has_text="of this plane").wait_for(timeout=60_000)
     assert said(page, "drawing") == "", "the address follows, as it does when the whole page is drawn"
+    page.get_by_role("radio", name="Similarity (CKA)", exact=True).click()
+    page.wait_for_function(READY, arg=5, timeout=90_000)
+    page.wait_for_timeout(1500)
+    told.clear()
+    page.get_by_role("radio", name="Activation boundaries", exact=True).click()
+    page.locator(FILM, has_text="of this plane").wait_for(timeout=60_000)
+    page.wait_for_timeout(1000)
+    assert said(page, "view") == "Activation boundaries"
+    assert any(b"Layer of the student" in one for one in told)
+    assert not any(HEAD in one for one in told), "another section whose picture is there is no other page"
     quiet(page)
 
 
-HEAD = b"What to look at"
-"""Label of a control that stands beside the section."""
+HEAD = b"The curves of this run."
+"""Words of a control in the page's head."""
 
 
 def choose_from(page, label: str, name: str) -> None:  # type: ignore[no-untyped-def]
