@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 import streamlit as st
 
 from app import state
+from kdcore.launch import LaunchError
 from kdcore.recipe import Recipe
 from kdcore.run import Run
 from kdcore.spec import Knob
@@ -60,3 +62,31 @@ def runs_of(rows: Sequence[Sequence[Recipe]]) -> list[list[Run | None]]:
         return next(good, next(iter(found), None))
 
     return [[best(one) for one in row] for row in rows]
+
+
+def goes_on(run: Run | None) -> TypeGuard[Run]:
+    """Whether it was stopped or lost and kept a checkpoint to go on from. What failed there would fail there again."""
+    return (
+        run is not None and not run.recorded and run.state() in ("stopped", "lost") and run.interrupted_at() is not None
+    )
+
+
+def plan_of(fields: Sequence[tuple[Recipe, Run | None]]) -> str:
+    """How many of them will go on and how many begin, in words; "" where none was interrupted."""
+    if not any(run is not None and run.state() in ("stopped", "lost") for _, run in fields):
+        return ""
+    on = sum(goes_on(run) for _, run in fields)
+    anew = len(fields) - on
+    going = f"{on} {'goes on from its' if on == 1 else 'go on from their'} last checkpoint" if on else ""
+    begun = f"{anew} {'begins' if anew == 1 else 'begin'} at the beginning" if anew else ""
+    return f"{', '.join(filter(None, (going, begun)))}."
+
+
+def train(fields: Sequence[tuple[Recipe, Run | None]]) -> None:
+    """Start them: what can goes on from its last checkpoint, under its own id; all else begins. Raises LaunchError."""
+    for recipe, run in fields:
+        if goes_on(run):
+            with contextlib.suppress(LaunchError):  # another tab was faster, or its files are damaged
+                state.desk().go_on(run.id)
+                continue
+        state.desk().launch(recipe)

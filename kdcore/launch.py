@@ -75,7 +75,10 @@ class Desk:
     def go_on(self, run_id: str) -> None:
         """Have an interrupted run go on from its last checkpoint, under its own id. Raises LaunchError."""
         try:
-            run = self.shelf.go_on(run_id)
+            with self._lock:  # of two tabs one has it go on
+                if self.shelf.run(run_id).stay_in_line():
+                    return  # twice in line, it would be written by two
+                run = self.shelf.go_on(run_id)
         except (OSError, RunError, RecipeError) as error:
             raise LaunchError(f"The run cannot go on: {sentence(error)}") from error
         self._scribes.write(run.id)

@@ -179,6 +179,14 @@ class Run:
     def stop_requested(self) -> bool:
         return (self.folder / "stop").exists()
 
+    def stay_in_line(self) -> bool:
+        """Take back that it was asked to stop, where no scribe has come to it yet; whether it is still in line so."""
+        if self.state() != "stopped" or not self.waits_in_line():
+            return False
+        (self.folder / "recipe.json").touch()  # as `rewind` does
+        (self.folder / "stop").unlink(missing_ok=True)
+        return True
+
     def keep_fault(self, text: str) -> None:
         """Keep the traceback of an unexpected error for whoever repairs it."""
         write_whole(self.folder / "fault.txt", text.encode())

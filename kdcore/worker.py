@@ -24,6 +24,7 @@ from kdcore.probe import Probe, ProbeError
 from kdcore.processes import cores
 from kdcore.recipe import Recipe
 from kdcore.registry import pick
+from kdcore.rehearsal import rehearse
 from kdcore.revive import Revived, revive
 from kdcore.run import RunError
 from kdcore.runs import Shelf
@@ -129,7 +130,7 @@ class Answers:
             case "catalog":
                 return catalog().to_json()
             case "preview":
-                return engine.rehearse(Recipe.from_json(request.get("recipe"))).to_json()
+                return rehearse(Recipe.from_json(request.get("recipe"))).to_json()
             case "foretell":
                 return foretell(Recipe.from_json(request.get("recipe")), laid_on(self._shelf)).to_json()
             case "balance":

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from kdcore.engine import rehearse, run
+from kdcore.engine import run
 from kdcore.events import (
     Event,
     Failed,
@@ -22,6 +22,7 @@ from kdcore.events import (
 )  # fmt: skip
 from kdcore.memory import TeacherMemory
 from kdcore.recipe import Recipe
+from kdcore.rehearsal import rehearse
 from kdcore.scoring import even_bias
 from kdcore.stage import Losses, set_stage
 from kdcore.training import PhaseRun

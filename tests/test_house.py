@@ -31,10 +31,14 @@ RULES = (
          "kdcore.recipe", "kdcore.methods"),
         "a loss knows only what was seen; what several methods share moves to a ground-floor file",
     ),
-    Rule("kdcore/engine.py", ("kdcore.runs", "kdcore.run", "kdcore.files", "pathlib", "os", "io", "tempfile"),
-         "the engine touches no disk"),
+    *(
+        Rule(f"kdcore/{name}.py", ("kdcore.runs", "kdcore.run", "kdcore.files", "pathlib", "os", "io", "tempfile"),
+             "the engine touches no disk")
+        for name in ("engine", "rehearsal")
+    ),
     Rule("kdcore/run*.py", ("kdcore.engine",), "the shelf does not know who writes the books"),
-    Rule("app/**/*.py", ("kdcore.engine", "kdcore.revive", "kdcore.training", "kdcore.stage", "torch", "torchvision"),
+    Rule("app/**/*.py", ("kdcore.engine", "kdcore.rehearsal", "kdcore.revive", "kdcore.training", "kdcore.stage",
+                         "torch", "torchvision"),
          "the app asks and reads; it never trains and never computes"),
     Rule("app/charts/*.py", ("streamlit",), "a chart is a value that a test can look inside"),
     *(

@@ -19,7 +19,7 @@ import pytest
 import torch
 
 from kdcore.answer import answer_from_bytes
-from kdcore.events import Failed, Finished, Note, Started, Step, Stopped
+from kdcore.events import Checkpoint, Failed, Finished, Note, Started, Step, Stopped
 from kdcore.launch import AskError, Desk, LaunchError
 from kdcore.recipe import Parent, Part, Pick, Recipe
 from kdcore.runs import Run, Shelf
@@ -319,6 +319,42 @@ def test_a_killed_run_goes_on_under_its_own_id_and_ends_as_if_it_had_not_been(sh
         assert "There is no run 0000000000000000 here" in orphan.history().failure
     finally:
         desk.close()
+
+
+def test_what_is_stopped_in_line_and_goes_on_is_written_once(shelf: Shelf, desk: Desk) -> None:
+    ahead = [shelf.run(desk.launch(story.recipe(story.SLOW + number))) for number in range(2)]
+    _until(lambda: all(run.state() == "running" for run in ahead))
+    run = shelf.run(desk.launch(story.recipe()))
+    for _ in range(2):
+        run.request_stop()
+        assert run.state() == "stopped"
+        desk.go_on(run.id)
+        assert run.state() == "waiting"
+    for other in ahead:
+        other.request_stop()
+    _until(lambda: run.state() == "finished")
+    last = shelf.run(desk.launch(story.recipe(1)))  # whoever stood in line behind it has had a turn
+    _until(lambda: last.state() == "finished")
+    assert sum(isinstance(event, Started) for event in run.events()[0]) == 1
+
+
+def test_of_two_tabs_one_has_a_run_go_on(shelf: Shelf, desk: Desk) -> None:
+    run, _ = shelf.create(story.recipe())
+    run.append(Checkpoint(time.time(), 0, 0, {}))
+    run.append(Stopped(time.time()))
+
+    def press(_: int) -> str:
+        try:
+            desk.go_on(run.id)
+        except LaunchError as error:
+            return str(error)
+        return ""
+
+    with ThreadPoolExecutor(8) as pool:
+        said = list(pool.map(press, range(8)))
+    assert sorted(map(bool, said)) == [False] + [True] * 7
+    _until(lambda: run.state() == "finished")
+    assert sum(isinstance(event, Started) for event in run.events()[0]) == 1
 
 
 def kill(pid: int | None) -> None:

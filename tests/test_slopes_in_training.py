@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from kdcore.engine import rehearse, run
+from kdcore.engine import run
 from kdcore.events import Event, Failed, Finished, Step
 from kdcore.recipe import Recipe
+from kdcore.rehearsal import rehearse
 from kdcore.stage import Losses, set_stage
 from kdcore.training import PhaseRun
 

@@ -82,10 +82,15 @@ class Launching:
     def __init__(self, shelf: Shelf) -> None:
         self.shelf = shelf
         self.launched: list[Recipe] = []
+        self.gone_on: list[str] = []
 
     def launch(self, recipe: Recipe) -> str:
         self.launched.append(recipe)
         return self.shelf.create(recipe)[0].id
+
+    def go_on(self, run_id: str) -> None:
+        self.shelf.go_on(run_id)
+        self.gone_on.append(run_id)
 
 
 def stills(page: AppTest) -> list[dict[str, Any]]:

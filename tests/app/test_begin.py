@@ -16,11 +16,11 @@ from app.starting import finished_run
 from app.theme import seconds
 from kdcore.cards import Catalog
 from kdcore.catalog import catalog as read_catalog
-from kdcore.engine import rehearse
 from kdcore.experiments import DEFAULT, EXPERIMENTS
 from kdcore.launch import LaunchError
 from kdcore.preview import Preview
 from kdcore.recipe import Part, Pick, Recipe
+from kdcore.rehearsal import rehearse
 from kdcore.run import Run
 from kdcore.runs import Shelf
 

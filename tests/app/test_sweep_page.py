@@ -18,6 +18,7 @@ from app.views import sweep_form, sweep_result
 from app.views.moment import as_csv
 from kdcore import sweeps as module
 from kdcore.catalog import catalog as read_catalog
+from kdcore.events import Checkpoint, Stopped
 from kdcore.recipe import Recipe
 from kdcore.runs import Run, Shelf
 from kdcore.sweep import Plan, Sweep, Try, plan
@@ -245,6 +246,24 @@ def test_winner_and_start_are_compared_over_seeds_that_the_search_has_not_seen(
     test.run()
     assert "The best **beats** the recipe as it stands: +2.0 points" in words(test)
     assert "sweep.seeds" not in keys(test)
+
+
+def test_runs_of_the_comparison_that_were_stopped_go_on_from_their_checkpoint(
+    board: Sweeps, shelf: Shelf, desk: Launching
+) -> None:
+    found = told(shelf)
+    found.write(board.path(found.plan.id))
+    test = opened(sweep=found.plan.id)
+    test.button(key="sweep.seeds").click().run()
+    for number, recipe in enumerate(desk.launched):
+        if number < 2:
+            shelf.run(recipe.id).append(Checkpoint(0.0, 0, 0, {}))
+        shelf.run(recipe.id).append(Stopped(0.0))
+    test.run()
+    assert "2 go on from their last checkpoint, 8 begin at the beginning." in words(test)
+    test.button(key="sweep.seeds").click().run()
+    assert desk.gone_on == [recipe.id for recipe in desk.launched[:2]]
+    assert len(desk.launched) == 18
 
 
 def test_a_damaged_sweep_is_said_and_can_be_forgotten(board: Sweeps) -> None:

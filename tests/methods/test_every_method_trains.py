@@ -13,11 +13,12 @@ from app.draft import with_method
 from kdcore.cards import Catalog
 from kdcore.catalog import catalog as read_catalog
 from kdcore.check import faults
-from kdcore.engine import rehearse, run
+from kdcore.engine import run
 from kdcore.events import Finished, PhaseStarted, Step
 from kdcore.experiments import DEFAULT
 from kdcore.preview import Preview
 from kdcore.recipe import Recipe
+from kdcore.rehearsal import rehearse
 from kdcore.runs import Shelf
 
 from .fixture import METHODS

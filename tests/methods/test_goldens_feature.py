@@ -8,7 +8,6 @@ import pytest
 import torch
 from torch import nn
 
-from kdcore.engine import rehearse
 from kdcore.fusion import Fusion, enlarged
 from kdcore.methods.afd_channel import attended_error, shapes_of
 from kdcore.methods.cankd import standardised
@@ -19,6 +18,7 @@ from kdcore.methods.reviewkd import context_error
 from kdcore.methods.unikd import gaussian_kl
 from kdcore.methods.vid import LEAST, log_scale_of, surprise
 from kdcore.recipe import Recipe
+from kdcore.rehearsal import rehearse
 from kdcore.stage import Losses, set_stage
 
 from .fixture import FS, FS8, FT, METHODS, VS, VT, Y, batch_of, both, fx, loss, made, saw, with_maps

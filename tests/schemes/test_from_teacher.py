@@ -10,11 +10,12 @@ import torch
 from kdcore.answer import answer_from_bytes
 from kdcore.answers.bars import Bars
 from kdcore.beginnings import laid_on
-from kdcore.engine import rehearse, run
+from kdcore.engine import run
 from kdcore.events import Event, Failed, Finished, Shown, Snapshot, Started
 from kdcore.foretelling import foretell
 from kdcore.preview import Foretold
 from kdcore.recipe import Recipe
+from kdcore.rehearsal import rehearse
 from kdcore.runs import Shelf
 from kdcore.schemes.from_teacher import COMPARED, DERIVATIONS, FromTeacher
 from kdcore.worker import Answers

@@ -7,12 +7,13 @@ import pytest
 import torch
 
 from kdcore.answers.bars import Bars
-from kdcore.engine import rehearse, run
+from kdcore.engine import run
 from kdcore.events import Failed, Finished, Snapshot
 from kdcore.network import Network
 from kdcore.networks.plain import Plain
 from kdcore.quantisation import Quantised, Quantiser, first_step, packed, quantised_in, sizes, unpacked
 from kdcore.recipe import Recipe
+from kdcore.rehearsal import rehearse
 from kdcore.scheme import Phase
 from kdcore.stage import Losses, Stage, set_stage
 from kdcore.training import PhaseRun

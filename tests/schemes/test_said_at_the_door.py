@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from kdcore.catalog import SCHEMES
-from kdcore.engine import rehearse, run
+from kdcore.engine import run
 from kdcore.events import Failed
 from kdcore.recipe import Recipe, RecipeError
+from kdcore.rehearsal import rehearse
 from kdcore.schemes.offline import Offline
 from kdcore.stage import Losses, set_stage
 from tests.schemes.test_who_moves import of_scheme
