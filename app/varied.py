@@ -9,6 +9,7 @@ from typing import Any, TypeGuard
 import streamlit as st
 
 from app import state
+from app.views.run_head import can_go_on
 from kdcore.launch import LaunchError
 from kdcore.recipe import Recipe
 from kdcore.run import Run
@@ -66,9 +67,7 @@ def runs_of(rows: Sequence[Sequence[Recipe]]) -> list[list[Run | None]]:
 
 def goes_on(run: Run | None) -> TypeGuard[Run]:
     """Whether it was stopped or lost and kept a checkpoint to go on from. What failed there would fail there again."""
-    return (
-        run is not None and not run.recorded and run.state() in ("stopped", "lost") and run.interrupted_at() is not None
-    )
+    return run is not None and run.state() in ("stopped", "lost") and can_go_on(run)
 
 
 def plan_of(fields: Sequence[tuple[Recipe, Run | None]]) -> str:

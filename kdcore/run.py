@@ -207,16 +207,21 @@ class Run:
             raise RunError(f"run {self.id} shows nothing called {name}") from error
 
     def interrupted_at(self) -> dict[str, int] | None:
-        """Where an interrupted run can go on: {"phase", "step", "bytes" of its log}; None without. No torch."""
+        """Where an interrupted run can go on: {"phase", "step", "bytes" of its log}; None without, and where checkpoint
+        or log are shorter than they were. No torch.
+        """
         path = self.folder / "checkpoint.safetensors"
         try:
             length = int.from_bytes(read_between(path, 0, 8), "little")
             if not 0 < length < 100_000_000:
                 return None
-            said = json.loads(json.loads(read_between(path, 8, 8 + length))["__metadata__"]["checkpoint"])
+            header = json.loads(read_between(path, 8, 8 + length))
+            said = json.loads(header.pop("__metadata__")["checkpoint"])
             fits = isinstance(said, dict) and all(isinstance(said.get(key), int) for key in ("phase", "step", "bytes"))
-            return said if fits else None
-        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+            whole = 8 + length + max((one["data_offsets"][1] for one in header.values()), default=0)
+            there = fits and size_of(path) == whole and size_of(self.folder / "events.jsonl") >= said["bytes"]
+            return said if there else None
+        except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError):
             return None
 
     def checkpoint(self) -> tuple[dict[str, int], dict[str, Tensor]] | None:

@@ -80,7 +80,7 @@ class Shelf:
             raise RunError(f"Run {id} was made by another version of the code; begin it anew.")
         kept = run.interrupted_at()
         if kept is None:
-            raise RunError(f"Run {id} ended before its first checkpoint; begin it anew.")
+            raise RunError(f"Run {id} ended before its first checkpoint, or what it kept is damaged; begin it anew.")
         run.begin(this_process("line"))
         run.rewind(kept["bytes"])
         return run

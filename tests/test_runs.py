@@ -19,7 +19,7 @@ import torch
 
 from kdcore import files
 from kdcore import run as run_module
-from kdcore.events import Failed, Finished, Note, Snapshot, Step, Stopped
+from kdcore.events import Checkpoint, Failed, Finished, Note, Snapshot, Step, Stopped
 from kdcore.processes import alive, this_process
 from kdcore.recipe import Recipe, RecipeError
 from kdcore.registry import UnknownKey
@@ -366,6 +366,25 @@ def test_a_disk_that_is_full_for_a_line_takes_back_the_half_line(
     monkeypatch.undo()
     run.begin({**held, "pid": 2**22 + 1})
     assert run.state() == "lost"
+
+
+@pytest.mark.parametrize("short", ["checkpoint.safetensors", "events.jsonl"])
+def test_what_is_shorter_than_it_was_is_nothing_to_go_on_from(shelf: Shelf, short: str) -> None:
+    run, _ = shelf.create(Recipe())
+    run.append(Note(time.time(), "so far"))
+    run.append(Checkpoint(time.time(), 1, 7, {"role/student/weight": torch.arange(300.0), "random": torch.zeros(2)}))
+    run.append(Note(time.time(), "and on"))
+    run.begin({**this_process("work"), "create_time": 1.0})  # by now its process is gone
+    kept = run.interrupted_at()
+    assert kept is not None
+    assert (kept["phase"], kept["step"]) == (1, 7)
+    size = (run.folder / short).stat().st_size
+    os.truncate(run.folder / short, kept["bytes"] - 5 if short == "events.jsonl" else size - 100)
+    before = log(run).read_bytes()
+    assert run.interrupted_at() is None
+    with pytest.raises(RunError, match="damaged"):
+        shelf.go_on(run.id)
+    assert log(run).read_bytes() == before, "what it said is as it was"
 
 
 def test_snapshots_come_back_equal_even_where_tensors_share_memory(shelf: Shelf) -> None:

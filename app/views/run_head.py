@@ -112,7 +112,7 @@ def run_head(run: Run, now: str, *, more: Callable[[], None]) -> None:
 
 def can_go_on(run: Run) -> bool:
     """Whether an interrupted run kept a moment to go on from."""
-    return not run.recorded and (run.folder / "checkpoint.safetensors").is_file()
+    return not run.recorded and run.interrupted_at() is not None
 
 
 def _go_on(run: Run) -> None:

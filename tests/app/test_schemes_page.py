@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import numpy
 import pytest
+import torch
 from streamlit.testing.v1 import AppTest
 
 from app import state
@@ -20,7 +21,7 @@ from app.words import GROUPS, KINDS
 from kdcore.answers.bars import Bars
 from kdcore.answers.picture_grid import PictureGrid
 from kdcore.catalog import catalog
-from kdcore.events import Event, Gradients, PhaseStarted, Scored, Shown, Started, Step
+from kdcore.events import Checkpoint, Event, Gradients, PhaseStarted, Scored, Shown, Started, Step
 from kdcore.history import PhaseTrace, Series, fold
 from kdcore.launch import LaunchError
 from kdcore.preview import Preview
@@ -268,7 +269,11 @@ def test_an_interrupted_run_with_a_checkpoint_goes_on(stopped: Run, monkeypatch:
     monkeypatch.setattr(state, "desk", Going)
     page = open_watch(stopped.id)
     assert not [one for one in page.button if one.key == "watch.go_on"], "there is nothing to go on from yet"
-    (stopped.folder / "checkpoint.safetensors").write_bytes(b"x")
+    kept = stopped.folder / "checkpoint.safetensors"
+    kept.write_bytes(b"x")
+    page = open_watch(stopped.id)
+    assert not [one for one in page.button if one.key == "watch.go_on"], "nor is there from what is no checkpoint"
+    stopped.append(Checkpoint(time.time(), 0, 1, {"role/student/weight": torch.zeros(3)}))
     page = open_watch(stopped.id)
     assert page.button(key="watch.again")
     page.button(key="watch.go_on").click().run()
