@@ -20,32 +20,36 @@ from kdcore.stage import Stage
 from kdcore.vocabulary import Seen
 
 MEMORY = 2**30
-"""Bytes that a frozen teacher's kept outputs may take; above that the teacher looks at every batch again."""
+"""Bytes that a frozen teacher's kept outputs may take; above that they go to a file (`mapped`), or the
+teacher looks at every batch again."""
 SHARED = 2**26
 """Bytes up to which a process keeps a memory for its next run: the newest one, and older ones that together take no
 more than that either."""
 SCORED = 16
 """Networks of which a process keeps what they say of the same held-out pictures."""
 Made = TypeVar("Made")
+Empty = Callable[[Tensor, Sequence[int]], Tensor]
 _shared: OrderedDict[tuple[object, ...], tuple[Tensor, Tensor, Any]] = OrderedDict()
 _said: WeakIdKeyDictionary = WeakIdKeyDictionary()
 """Held-out pictures -> key of a network's weights -> its logits."""
 
 
 class Rows:
-    """What a network made of so many pictures, a row for each. Fields that nothing reads come back empty.
+    """What a network made of so many pictures, a row for each. Fields and layers that nothing reads come back empty.
 
-    Contiguous: rows of maps with their channels last are taken nine times slower.
+    "maps" keeps the maps of all layers, "maps 1" those of the second; so with preacts. What is kept beside logits lies
+    where `empty` (a tensor like it, shape) makes room, and raises what that raises. Contiguous: rows of maps with their
+    channels last are taken nine times slower.
     """
 
-    def __init__(self, like: Seen, reads: set[str], pictures: int) -> None:
-        def room(field: str, one: Tensor) -> Tensor:
-            return one.new_empty((pictures, *one.shape[1:]) if field in reads else (0,))
+    def __init__(self, like: Seen, reads: set[str], pictures: int, empty: Empty = Tensor.new_empty) -> None:
+        def room(one: Tensor, *names: str) -> Tensor:
+            return one.new_empty(0) if reads.isdisjoint(names) else empty(one, (pictures, *one.shape[1:]))
 
         self.logits = like.logits.new_empty((pictures, *like.logits.shape[1:]))
-        self.maps = tuple(room("maps", one) for one in like.maps)
-        self.preacts = tuple(room("preacts", one) for one in like.preacts)
-        self.embedding = room("embedding", like.embedding)
+        self.maps = tuple(room(one, "maps", f"maps {layer}") for layer, one in enumerate(like.maps))
+        self.preacts = tuple(room(one, "preacts", f"preacts {layer}") for layer, one in enumerate(like.preacts))
+        self.embedding = room(like.embedding, "embedding")
 
     def put(self, places: Tensor, seen: Seen) -> None:
         """Keep what was seen of the pictures in these rows."""

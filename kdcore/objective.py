@@ -116,6 +116,18 @@ class Objective(nn.Module):
         }
 
     @property
+    def keeps(self) -> set[str]:
+        """What of a teacher's Seen is used, "maps 1" where of its maps those of the second layer are compared."""
+        found: set[str] = set()
+        for name, method in self.methods.items():
+            if method.needs_teacher and self.shares[name].weight > 0.0:
+                layers = self.shares[name].pairing.teacher_layers
+                for field in method.reads:  # type: ignore[union-attr]
+                    layered = field in ("maps", "preacts")
+                    found.update([f"{field} {layer}" for layer in layers] if layered else [field])
+        return found
+
+    @property
     def uses_labels_only(self) -> bool:
         """Whether an image without a label teaches nothing here."""
         return not any(method.needs_teacher for method in self.methods.values())

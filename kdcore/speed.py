@@ -11,6 +11,8 @@ class Speed:
 
     cached_teacher: bool = True
     """What a frozen teacher says of a picture, or of each of its views, is computed once and kept."""
+    mapped_teacher: bool = True
+    """Where memory is too small for that it is kept in a file."""
     channels_last: bool = True
     """Convolutions read and write pictures with their channels last."""
     fused: bool = True
@@ -20,5 +22,5 @@ class Speed:
 
 
 FAST = Speed()
-SLOW = Speed(cached_teacher=False, channels_last=False, fused=False, lean=False)
+SLOW = Speed(cached_teacher=False, mapped_teacher=False, channels_last=False, fused=False, lean=False)
 """Tensors on the device and nothing else."""

@@ -95,8 +95,9 @@ class PhaseRun:
             self.split, self.epochs, self.batch, self._order, self._images
         )  # fmt: skip
         self._frozen = (
-            FrozenTeachers(stage, phase, self.showing) if self.showing is not None and speed.cached_teacher else None
-        )
+            None if self.showing is None or not speed.cached_teacher
+            else FrozenTeachers(stage, phase, self.showing, files=speed.mapped_teacher)
+        )  # fmt: skip
         self.memories: Mapping[str, TeacherMemory] = {} if self._frozen is None else self._frozen.whole
         self.labels_only = {
             turn.learner: turn.own is None and all(lesson.objective.uses_labels_only for lesson in turn.lessons)

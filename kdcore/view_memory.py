@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from kdcore.memory import Rows
+from kdcore.memory import Empty, Rows
 from kdcore.vocabulary import Seen
 
 
@@ -25,8 +25,8 @@ class Drawn:
 class KeptView(Rows):
     """What a teacher said of one view of the pictures, as far as it has looked at them."""
 
-    def __init__(self, like: Seen, reads: set[str], pictures: int) -> None:
-        super().__init__(like, reads, pictures)
+    def __init__(self, like: Seen, reads: set[str], pictures: int, empty: Empty = Tensor.new_empty) -> None:
+        super().__init__(like, reads, pictures, empty)
         self.batches: set[int] = set()
         """Which batches of the epoch that first shows the view are kept."""
 
@@ -55,6 +55,8 @@ class ViewMemory:
     view: Callable[[int], int]
     """epoch -> the view that it shows."""
     room: int
+    """How many views are kept; fewer where `empty` finds no more room (OSError), and the rest is looked at."""
+    empty: Empty = Tensor.new_empty
 
     def at(self, drawn: Drawn) -> tuple[Seen, bool] | None:
         """What the teacher says of a batch, and whether it had said so before; None for views that are not kept."""
@@ -68,7 +70,11 @@ class ViewMemory:
                 continue
             seen, looked = self.look(places, view), True
             if kept is None:
-                kept = self.kept[view] = KeptView(seen, self.reads, self.pictures)
+                try:
+                    kept = self.kept[view] = KeptView(seen, self.reads, self.pictures, self.empty)
+                except OSError:
+                    self.room = view
+                    return None
             kept.put(places, seen)
             kept.batches.add(number)
         return self.kept[view].at(drawn.places), drawn.epoch != view or not looked
