@@ -167,6 +167,6 @@ def reads_of(stage: Stage, phase: Phase) -> dict[str, set[str]]:
             if lesson.teacher is not None and ":" not in lesson.teacher and lesson.teacher not in learners:
                 found.setdefault(lesson.teacher, set()).update(lesson.objective.keeps)
         for teacher in turn.told_by:
-            if teacher not in learners and teacher in stage.cast:
-                found.setdefault(teacher, set()).update(("logits", "maps", "embedding"))
+            if teacher not in learners and teacher in stage.cast and turn.hears:
+                found.setdefault(teacher, set()).update(turn.hears)
     return found

@@ -88,6 +88,8 @@ class Turn:
     """Weights of the own terms; 1 where none is said."""
     told_by: tuple[str, ...] = ()
     """The roles that teach in the own terms, for whoever draws who teaches whom."""
+    hears: tuple[str, ...] = ("logits", "maps", "embedding")
+    """What of theirs the own terms read, fields of Seen: what frozen ones say is kept as far as it is read."""
     also: Mapping[str, nn.Module] = field(default_factory=dict)
     """Further modules that this turn trains (a generator, a discriminator, a gate), kept in snapshots by name."""
     only: Literal["", "backbone", "head", "parts"] = ""

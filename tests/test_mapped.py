@@ -19,10 +19,12 @@ import torch
 from torch import Tensor
 
 from kdcore import frozen_teachers, mapped, memory
-from kdcore.frozen_teachers import Room, rooms
+from kdcore.catalog import SCHEMES
+from kdcore.frozen_teachers import Room, reads_of, rooms
 from kdcore.memory import TeacherMemory, fields_of
 from kdcore.recipe import Recipe, RecipeError
 from kdcore.speed import FAST
+from kdcore.stage import Losses, set_stage
 from kdcore.training import PhaseRun
 from tests.test_going_on import goes_on_as_if_nothing_had_happened
 from tests.test_view_memory import CLOSE, alike, held_against_looks, looks_of, recipe, said, student_phase
@@ -219,3 +221,23 @@ def test_only_layers_that_are_compared_are_kept(monkeypatch: pytest.MonkeyPatch)
     assert [len(part) > 0 for part in (*both.maps, *both.preacts)] == [False, True, True, False]
     every = rows({"is": "at"})
     assert all(len(part) for part in every.maps)
+
+
+@pytest.mark.parametrize(
+    ("scheme", "hears"),
+    [
+        ("defensive_distillation", {"logits"}),
+        ("feature_only", {"embedding", "maps 0"}),
+        ("dna_block", {"maps"}),
+        ("icarl", None),
+    ],
+)
+def test_of_a_teacher_that_a_scheme_hears_no_more_is_kept_than_it_reads(scheme: str, hears: set[str] | None) -> None:
+    example = Recipe.from_json({**SCHEMES[scheme].example, "scheme": {"is": scheme}})
+    stage = set_stage(example.with_setting("data", {"is": "digits", "train_size": 170}))
+    phases = list(stage.scheme.phases(stage.cast, Losses(stage)))
+    phase = [phase for phase in phases if any(turn.told_by for turn in phase.turns)][-1]
+    told = {name for turn in phase.turns for name in turn.told_by}
+    assert {name: reads for name, reads in reads_of(stage, phase).items() if name in told} == (
+        {} if hears is None else dict.fromkeys(told, hears)
+    )

@@ -68,5 +68,5 @@ class AgreeingTeachers(Ensemble):
             by_class, _ = report.weights({"by agreement on the class": weights})
             return [by_class, report.knowledge(report.said("validation").softmax(dim=2).mean(dim=0))]
 
-        turn = Turn("student", own=own, weights={"ce": self.labels}, told_by=tuple(names))
+        turn = Turn("student", own=own, weights={"ce": self.labels}, told_by=tuple(names), hears=("logits",))
         return Phase("student", "The student moves towards all its teachers at once", (turn,), shows=shows)

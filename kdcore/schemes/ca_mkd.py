@@ -89,7 +89,7 @@ class ConfidentTeachers(Ensemble):
 
         turn = Turn(
             "student", own=own, weights={"ce": self.labels, "features": self.features}, told_by=tuple(names),
-            also={"projections": projections} if self.features else {},
+            hears=("logits", "embedding"), also={"projections": projections} if self.features else {},
         )  # fmt: skip
         return Phase("student", "The student learns most from whoever finds the label likely", (turn,), shows=shows)
 

@@ -103,7 +103,7 @@ class DefensiveDistillation(Scheme):
             return self._pictures(cast, between, measured)
 
         title = f"The student learns the teacher's soft classes at temperature {self.temperature:g}"
-        turn = Turn("student", own=soft, told_by=("teacher",))
+        turn = Turn("student", own=soft, told_by=("teacher",), hears=("logits",))
         yield Phase(
             "student",
             title,

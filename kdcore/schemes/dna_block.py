@@ -112,7 +112,7 @@ class BlockSearch(Scheme):
             return [picture(losses(), student, student.choice.tolist(), budget, title=title)]
 
         yield taught_by_labels(between)
-        turn = Turn("student", own=own, told_by=("teacher",))
+        turn = Turn("student", own=own, told_by=("teacher",), hears=("maps",))
         yield Phase("blocks", "Candidate blocks learn the teacher's stages", (turn,), share=self.blocks, shows=shows)
         if self.baseline:
             title = "The chosen assembly alone learns from the labels"

@@ -64,5 +64,5 @@ class CertainTeachers(Ensemble):
             found = report.weights({"by certainty": certainty_weights(report.said("train")) / (len(names) - 1)})
             return [*found, report.knowledge(weighted)]
 
-        turn = Turn("student", own=own, weights={"ce": self.labels}, told_by=tuple(names))
+        turn = Turn("student", own=own, weights={"ce": self.labels}, told_by=tuple(names), hears=("logits",))
         return Phase("student", "The student learns most from whoever is sure", (turn,), shows=shows)

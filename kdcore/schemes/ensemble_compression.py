@@ -87,7 +87,7 @@ class EnsembleCompression(Ensemble):
                 found.append(self._gallery(made[0], cast, between))
             return found
 
-        turn = Turn("student", own=own, weights={"ce": self.labels}, told_by=tuple(names))
+        turn = Turn("student", own=own, weights={"ce": self.labels}, told_by=tuple(names), hears=("logits",))
         title = f"The student learns what the ensemble says of {self.times + 1} times as many pictures"
         return Phase("student", title, (turn,), split=split, share=1.0 / (self.times + 1), shows=shows)
 

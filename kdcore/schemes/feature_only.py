@@ -163,8 +163,9 @@ def _backbone(lesson: Lesson, cast: Mapping[str, Network], between: Between) -> 
         return {"embedding": (projection(moment.see("student").embedding) - told).square().mean(dim=1)}
 
     return Turn(
-        "student", (lesson,), own=embedding, told_by=("teacher",), also={"projection": projection}, only="backbone"
-    )
+        "student", (lesson,), own=embedding, told_by=("teacher",), hears=("embedding",),
+        also={"projection": projection}, only="backbone",
+    )  # fmt: skip
 
 
 def _teacher_s(split: Split) -> Tensor:

@@ -73,7 +73,7 @@ class ClassifierAndRepresentation(Incremental):
                 found["old answers"] = sigmoid_distance(ours[:, old], theirs[:, old]) * (len(old) / seen)
             return found
 
-        return Turn("student", own=yes_and_no, told_by=("before",) if task else ())
+        return Turn("student", own=yes_and_no, told_by=("before",) if task else (), hears=())
 
     def after(
         self, cast: Mapping[str, Network], between: Between, tasks: Tasks, task: int, split: Callable[[], Split]

@@ -54,5 +54,5 @@ class AveragedTeachers(Ensemble):
             way = "probability" if self.by == "loss" else self.by
             return [report.knowledge(together(report.said("validation"), self.temperature, way))]
 
-        turn = Turn("student", own=own, weights={"ce": self.labels}, told_by=tuple(names))
+        turn = Turn("student", own=own, weights={"ce": self.labels}, told_by=tuple(names), hears=("logits",))
         return Phase("student", "The student learns from the average of its teachers", (turn,), shows=shows)

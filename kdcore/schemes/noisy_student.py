@@ -75,7 +75,7 @@ class NoisyStudent(Scheme):
         yield Phase(first, "The first teacher learns from the labels", (Turn(first, (between.alone(first),)),))
         teacher = first
         for number, name in enumerate(later, start=1):
-            turn = Turn(name, own=self._own(name, teacher), told_by=(teacher,))
+            turn = Turn(name, own=self._own(name, teacher), told_by=(teacher,), hears=("logits",))
             title = f"Generation {number} learns under noise what generation {number - 1} says of clean pictures"
             yield Phase(
                 name,

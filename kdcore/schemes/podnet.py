@@ -82,7 +82,9 @@ class PooledOutputs(Incremental):
 
         grows = math.sqrt(len(seen) / len(tasks.groups[task]))
         weights = {"pooled layers": self.spatial * grows, "final feature": self.flat * grows}
-        return Turn("student", own=held, weights=weights, told_by=("before",) if task else ())
+        return Turn(
+            "student", own=held, weights=weights, told_by=("before",) if task else (), hears=("maps", "embedding")
+        )
 
 
 def pooled_distance(ours: Sequence[Tensor], theirs: Sequence[Tensor]) -> Tensor:

@@ -72,7 +72,7 @@ class TeacherFree(Scheme):
             return [with_earlier_self(cast, between)]
 
         weights = {"ce": 1.0 - self.alpha, "earlier self": self.alpha}
-        turn = Turn("student", own=own, weights=weights, told_by=("earlier self",))
+        turn = Turn("student", own=own, weights=weights, told_by=("earlier self",), hears=("logits",))
         yield Phase("student", "A fresh copy learns from the earlier run of itself", (turn,), shows=shows)
 
 
