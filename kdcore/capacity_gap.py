@@ -34,6 +34,7 @@ from kdcore.engine import refuse, run
 from kdcore.events import Failed, Finished, Foundation, PhaseStarted, Snapshot, Started
 from kdcore.foundation import Laid
 from kdcore.listing import FAILED, FINE, STOPPED, WRONG, say
+from kdcore.processes import SCRIBE
 from kdcore.recipe import Recipe, RecipeError
 from kdcore.runs import Shelf, default_root
 from kdcore.scoring import logits_of
@@ -180,7 +181,7 @@ def main(arguments: Sequence[str]) -> int:
 
         measure(grid, said=said, turn=slots_for(grid.base, Shelf(board.root)).turn)
 
-    step_aside(10)
+    step_aside(SCRIBE)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         grid = board.hold(meant, held)

@@ -17,6 +17,7 @@ from typing import Any
 from kdcore.cards import ONE
 from kdcore.failure import sentence
 from kdcore.listing import FAILED, FINE, NOTHING, STOPPED, WRONG, found, say, show_list, show_run, show_runs
+from kdcore.processes import SCRIBE, WORKER, step_back
 from kdcore.progress import Progress, table
 from kdcore.recipe import LONGEST, Recipe, RecipeError
 from kdcore.runs import Run, Shelf, UnknownRun, default_root
@@ -170,7 +171,7 @@ def _tournament(chosen: argparse.Namespace, shelf: Shelf) -> int:
     from kdcore.tournaments import Tournaments
     from kdcore.worker import slots_for, step_aside
 
-    step_aside(10)
+    step_aside(SCRIBE)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     begun = fresh(chosen.pair, changed(PAIRS[chosen.pair], chosen.changes), seeds=chosen.seeds, limit=chosen.limit)
     slots = slots_for(begun.base, shelf)
@@ -299,6 +300,7 @@ def _benchmark(chosen: argparse.Namespace, shelf: Shelf) -> int:
 def _scribe(chosen: argparse.Namespace, shelf: Shelf) -> int:
     from kdcore.wire import Caller
 
+    step_back(SCRIBE)  # now: another one is started just when a run begins, and to import torch takes long
     # Before torch is imported, so that an app that ends at once leaves nothing behind.
     caller = Caller(gone=lambda: None if caller.asked else os._exit(0))
 
@@ -313,6 +315,7 @@ def _scribe(chosen: argparse.Namespace, shelf: Shelf) -> int:
 def _worker(chosen: argparse.Namespace, shelf: Shelf) -> int:
     from kdcore.wire import Caller
 
+    step_back(WORKER)
     caller = Caller(gone=lambda: os._exit(0))
 
     def do() -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import time
@@ -11,6 +12,16 @@ import psutil
 
 Stage = Literal["line", "slot", "work"]
 """line: the app has it and no scribe yet; slot: a scribe waits for a free core; work: it runs."""
+
+
+SCRIBE, WORKER = 10, 5
+"""How far those who train and those who answer step back behind server and browser: `nice`, in 0 to 19."""
+
+
+def step_back(nice: int) -> None:
+    """Let what is pressed and drawn go first where cores are few; where that cannot be said, nothing happens."""
+    with contextlib.suppress(AttributeError, OSError):
+        os.setpriority(os.PRIO_PROCESS, 0, max(nice, os.getpriority(os.PRIO_PROCESS, 0)))
 
 
 def this_process(stage: Stage) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from kdcore.foretelling import foretell
 from kdcore.network import parameters_of
 from kdcore.patience import Stopped, told
 from kdcore.probe import Probe, ProbeError
-from kdcore.processes import cores
+from kdcore.processes import SCRIBE, WORKER, cores, step_back
 from kdcore.recipe import Recipe
 from kdcore.registry import pick
 from kdcore.rehearsal import rehearse
@@ -48,7 +48,7 @@ LOOKED_AT = 64
 
 def scribe(shelf: Shelf, caller: Caller, *, source: Source | None = None) -> int:
     """Warm up, say ready, write each run that is asked for. The exit code is that of the last run, 0 if none came."""
-    step_aside(10)
+    step_aside(SCRIBE)
     if caller.idle(seconds=0.0) and not ray_address():
         warm_up()
     caller.say({"ready": os.getpid(), "slots": sum(slots.count for slots in _machine(shelf).values())})
@@ -65,7 +65,7 @@ def worker(shelf: Shelf, caller: Caller) -> int:
     -> {"ok": …} or {"error": sentence, "where": setting}, with the number; before it, where an answer takes long,
     {"share": how much of it is done}. {"do": "stop", "number": …}: nobody wants that answer any more.
     """
-    step_aside(5)
+    step_aside(WORKER)
     caller.say({"ready": os.getpid()})
     desk = Answers(shelf)
     if caller.idle(seconds=3.0):  # the first page wants the catalog, and the scribe beside needs the core more
@@ -238,8 +238,7 @@ def _machine(shelf: Shelf) -> dict[str, Slots]:
 
 def step_aside(nice: int) -> None:
     """Let the app and browser go first, with one thread: runs side by side do not quarrel, sums keep their order."""
-    with contextlib.suppress(AttributeError, OSError):
-        os.nice(nice)
+    step_back(nice)
     torch.set_num_threads(1)
 
 

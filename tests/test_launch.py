@@ -34,7 +34,7 @@ def shelf(tmp_path: Path) -> Iterator[Shelf]:
     shelf = Shelf(tmp_path / "runs", tmp_path / "recorded")
     yield shelf
     with contextlib.suppress(AssertionError):
-        _until(lambda: not _workers(shelf), seconds=5)
+        _until(lambda: not _workers(shelf), seconds=15)  # they step back where cores are few
     left = _workers(shelf)
     for process in left:
         process.kill()

@@ -23,8 +23,8 @@ from kdcore.run import Run
 GOING = ("waiting", "running")
 EAGER, STEADY = 0.1, 0.5
 """Seconds between looks before the first step of a run, and after."""
-FIRST = 0.2
-"""Seconds for which a look waits for that first step, so that it is drawn as soon as it is there."""
+FIRST = 0.4
+"""Seconds for which the page waits for that first step as it is opened: with it, nothing has to be drawn twice."""
 MANY = ((3, STEADY), (6, 1.0))
 """Up to so many tabs on one run, seconds between the looks of each."""
 CROWD = 2.0
@@ -43,7 +43,9 @@ def show() -> None:
     history = state.history_of(run)
     run_head(run, now, more=lambda: fork(run, history))
     parent_line(run)
-    pace = _pace(run, history) if going else None
+    if going:
+        history = _with_first_step(run, history, seconds=FIRST)
+    pace = _pace(run, history) if going else None  # another one later means that the whole page is drawn again
     st.fragment(_present, run_every=pace)(run, going=going, pace=pace)
     st.fragment(_below, run_every=max(BELOW, pace) if pace else None)(run)
 
@@ -55,6 +57,15 @@ def _pace(run: Run, history: History) -> float:
     return steady if _stepped(history) else min(EAGER, steady)
 
 
+def _with_first_step(run: Run, history: History, *, seconds: float) -> History:
+    """What the run has come to, its first step with it if that is taken within so many seconds."""
+    until = time.monotonic() + seconds
+    while not _stepped(history) and run.state() in GOING and time.monotonic() < until:
+        time.sleep(0.02)
+        history = state.history_of(run)
+    return history
+
+
 def _stepped(history: History) -> bool:
     return any(phase.step for phase in history.phases)
 
@@ -62,10 +73,8 @@ def _stepped(history: History) -> bool:
 def _present(run: Run, *, going: bool, pace: float | None) -> None:
     """What moves fastest. Runs on its own while the run goes, and once when it is over."""
     history = state.history_of(run)
-    until = time.monotonic() + FIRST
-    while going and not _stepped(history) and run.state() in GOING and time.monotonic() < until:
-        time.sleep(FIRST / 10)
-        history = state.history_of(run)
+    if going:
+        history = _with_first_step(run, history, seconds=EAGER)
     now = run.state()
     before = ancestors(run)
     data = state.shared(
