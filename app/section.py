@@ -16,12 +16,9 @@ import streamlit as st
 from app import state
 from app.views.chosen import option
 from app.views.inside import nothing_here, phase_choice, run_choice, training
-from app.views.waiting import clear_for, draw_in_part, drawn
+from app.views.waiting import SENT, draw_in_part, settled, turn
 from kdcore.history import History, PhaseTrace
 from kdcore.run import Run
-
-CLEARED = 0.03
-"""Seconds in which the server sends what clears a section: sent together with what follows, it would be left out."""
 
 
 @dataclass(frozen=True)
@@ -95,22 +92,25 @@ def _section(page: str, run: Run, number: int, going: bool, named: str) -> None:
         st.segmented_control, "What to look at", list(there), key=named, what="section", usual=usual,
         required=True, label_visibility="collapsed",
     )  # fmt: skip
-    with _place_of(chosen, another=stays and chosen != state.kept("section.drawn")):
+    another = stays and chosen != state.kept("section.in_place")
+    state.keep("section.in_place", chosen)
+    with _place_of(another=another):
         places = st.columns([1.4, 1.4, 1.4], vertical_alignment="bottom")
         there[chosen].draw(Place(run, history, lambda: state.history_of(run).phases[number], going, places))
-    state.keep("section.drawn", chosen)
-    drawn()
+    turn(False)
+    settled(going=going)
 
 
-def _place_of(chosen: str, *, another: bool) -> Any:
-    """Where the section is drawn: what stands there stays until it is drawn anew.
+def _place_of(*, another: bool) -> Any:
+    """Where the section is drawn: what stands there stays until it is drawn anew, unless that is of `another` one.
 
-    Also if that is of `another` section, where the picture is there at once; where it has to be waited for, the place
-    is cleared: under the new one's name what stood there would be taken for its picture.
+    An `st.empty()` clears its place at once when the page is told of it before what comes into it: used for every
+    drawing, it took the film away for a moment now and then, and with it its zoom and its timer.
+    Sent together with what follows, it is left out.
     """
-    if not clear_for(another):
+    turn(another)
+    if not another:
         return st.container()
     body = st.empty()
-    body.caption(f":material/hourglass_top: {chosen} is being worked out …")
-    time.sleep(CLEARED)
+    time.sleep(SENT)  # under the new one's name what stood here would be taken for its picture
     return body.container()

@@ -22,7 +22,7 @@ from app.charts import film
 from app.film import play
 from app.views import chosen as choices
 from app.views.nearness import shares, strip
-from app.views.waiting import Waiting, at_rest, at_work, in_part, let_go_first
+from app.views.waiting import Waiting, at_work, draw_once_more, in_part, let_go_first
 from kdcore.answer import Answer
 from kdcore.clerk import patiently
 from kdcore.events import Snapshot
@@ -134,8 +134,7 @@ def _film(
         state.keep(f"{key}.refused", asked)
         st.info(refused, icon=":material/info:")
     if watched and (refused or stopped or not missing_of(asked, wanted)):
-        at_rest()
-        st.rerun()  # once: the next script run sees nothing missing and sets no quick timer
+        draw_once_more()  # the next script run sees nothing missing and sets no quick timer
 
 
 def ask(asked: Question, snapshots: Sequence[Snapshot], waits: Waits, *, seconds: float = math.inf) -> str:

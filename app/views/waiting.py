@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Hashable
-from typing import Any
+from typing import Any, NoReturn
 
 import streamlit as st
 
@@ -12,8 +12,11 @@ from app import state
 
 SOON = 0.6
 """Seconds before anything is said: what is there at once needs no bar."""
-AWAY = 0.15
-"""Seconds for which another section's picture may still stand under the new one's name."""
+BLANK = 0.15
+"""The same where nothing stands on the page yet."""
+SENT = 0.03
+"""Seconds in which the server sends what was drawn."""
+COMING = ":material/hourglass_top: The picture is being worked out …"
 
 
 class Waiting:
@@ -26,13 +29,14 @@ class Waiting:
         self._place, self._stops, self._asked = place, stops, asked
         self._began = time.monotonic()
         self._bar: Any = None
+        self._said = False
 
     def __call__(self, share: float) -> None:
         """Draws the share, and lets a page that is to be drawn again for something chosen meanwhile go first."""
         took = time.monotonic() - self._began
-        if took > AWAY and state.kept("section.turned"):
-            state.keep("section.clear", True)
-            st.rerun()
+        if took > BLANK and not self._said and state.kept("section.turned"):
+            self._said = True
+            self._place.caption(COMING)
         if took < SOON:
             let_go_first()
             return
@@ -43,7 +47,7 @@ class Waiting:
 
     def over(self) -> None:
         """Clears the place."""
-        if self._bar is not None:
+        if self._said or self._bar is not None:
             self._place.empty()
 
     def _drawn(self) -> Any:
@@ -73,20 +77,9 @@ def draw_in_part(place: Hashable, *, going: bool) -> bool:
     return part
 
 
-def clear_for(another: bool) -> bool:
-    """Told whether another section stands in the place of the one to be drawn: whether that is to be cleared first.
-
-    It is once the new one's picture has been waited for: the page is drawn again then.
-    """
-    clear = bool(state.kept("section.clear"))
-    state.keep("section.clear", False)
-    state.keep("section.turned", another and not clear)
-    return clear
-
-
-def drawn() -> None:
-    """The section stands in its place."""
-    state.keep("section.turned", False)
+def turn(another: bool) -> None:
+    """Whether the section to be drawn is another one than before, so that its place is bare."""
+    state.keep("section.turned", another)
 
 
 def at_work() -> None:
@@ -100,6 +93,24 @@ def at_work() -> None:
 def at_rest() -> None:
     """Nothing is being worked out any more."""
     state.keep("section.rests", True)
+
+
+def draw_once_more() -> NoReturn:
+    """Nothing is being worked out any more: draws the page again, now without a timer. Ends this script run."""
+    at_rest()
+    state.keep("section.settles", True)
+    st.rerun()
+
+
+def settled(*, going: bool) -> None:
+    """At the end of a drawing: waits until it is sent, where a part of it may be asked for again right behind it.
+
+    A browser's timer may have asked for the film meanwhile. Streamlit then drops what of the film is not sent yet, but
+    not the word that the page is whole, with which the browser takes the film away until it comes again.
+    """
+    if going or state.kept("section.settles"):
+        state.keep("section.settles", False)
+        time.sleep(SENT)
 
 
 def let_go_first() -> None:

@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 from streamlit.testing.v1 import AppTest
 
 import app.section
 from app.section import sections
-from app.views.waiting import AWAY
+from app.views.waiting import BLANK, COMING
 from kdcore.answer import Answer
 from kdcore.events import Snapshot
 from kdcore.launch import AskError
@@ -80,37 +81,39 @@ def test_films_of_the_other_sections(
     assert {asked for asked, *_ in desk.asked} == {probe}
 
 
-def test_only_a_section_that_is_waited_for_clears_what_stands_in_its_place(
+def test_a_choice_in_a_section_never_clears_its_place_and_another_section_says_what_is_coming(
     written: Callable[..., Run], desk: Answering, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cleared: list[str] = []
-    empty = st.empty
+    empty, caption = st.empty, DeltaGenerator.caption
     # The delta of an `st.empty()` takes away what stood in its place, unless the one that fills it comes with it.
     monkeypatch.setattr(
         app.section, "st", SimpleNamespace(**{**vars(st), "empty": lambda: cleared.append("") or empty()})
     )
-    page = open_gap(written().id, "Calibration")
-    page.selectbox(key="choice.bins").select(10).run()
-    assert "(10 bins" in film(page)["frames"][-1]["says"]
-    page.segmented_control[0].set_value("Fidelity").run()
-    assert "gives the teacher's answer for" in film(page)["frames"][-1]["says"]
-    assert "show" not in page.query_params, "it is what opens anyway"
-    assert cleared == [], "a picture that is there at once takes the other's place"
+    said: list[str] = []
+    monkeypatch.setattr(DeltaGenerator, "caption", lambda self, body, **more: said.append(body) or caption(self, body))
     at_once = desk.ask
 
     def slowly(*asked: Any, waits: Waits) -> Answer:
-        time.sleep(2 * AWAY)
+        time.sleep(2 * BLANK)
         waits(0.5)
+        waits(0.7)
         return at_once(*asked, waits=waits)
 
+    page = open_gap(written().id, "Calibration")
     monkeypatch.setattr(desk, "ask", slowly)
+    page.selectbox(key="choice.bins").select(10).run()
+    assert "(10 bins" in film(page)["frames"][-1]["says"]
+    assert (cleared, said.count(COMING)) == ([], 0), "that of other bins is the section's own"
     page.segmented_control[0].set_value("Classes").run()
     assert not page.exception
     assert "Against the student alone" in film(page)["frames"][-1]["says"]
     assert page.query_params["show"] == "Classes"
-    assert len(cleared) == 1, "a picture that is waited for does not come under the name of another one's"
+    assert (len(cleared), said.count(COMING)) == (1, 1)
+    assert COMING not in words(page), "it goes with the answer"
     page.segmented_control[0].set_value("Calibration").run()
-    assert len(cleared) == 1
+    assert "(10 bins" in film(page)["frames"][-1]["says"]
+    assert (len(cleared), said.count(COMING)) == (2, 1), "what is there at once needs no word"
 
 
 def test_another_number_of_bins_is_another_question(written: Callable[..., Run], desk: Answering) -> None:

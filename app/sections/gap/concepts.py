@@ -21,7 +21,7 @@ from app.views.nearness import draw_strip
 from app.views.run_head import recipe_of
 from app.views.scrubber import LATER, PATIENCE, SOON, Question, answer_of, ask, missing_of, question, thinned
 from app.views.still import still
-from app.views.waiting import at_rest, at_work, let_go_first
+from app.views.waiting import at_work, draw_once_more, let_go_first
 from kdcore.answers.concepts import Concepts
 from kdcore.concept_learning import Learning, learning, shared
 from kdcore.events import Snapshot
@@ -132,8 +132,7 @@ def _counting(
             st.progress(done / total, f"{'Stopped' if stopped else 'Counting'}: {done} of {total} moments.")
         _draw(place, wanted, there, chosen=chosen, picture=picture, left=len(missing))
     if watched and (refused or not missing):
-        at_rest()
-        st.rerun()  # once: the next script run sees nothing missing and sets no quick timer
+        draw_once_more()  # the next script run sees nothing missing and sets no quick timer
 
 
 def _stop(asked: Question, left: int, *, stopped: bool) -> None:
