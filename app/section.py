@@ -92,8 +92,9 @@ def _section(page: str, run: Run, number: int, going: bool, named: str) -> None:
         st.segmented_control, "What to look at", list(there), key=named, what="section", usual=usual,
         required=True, label_visibility="collapsed",
     )  # fmt: skip
-    another = stays and chosen != state.kept("section.in_place")
-    state.keep("section.in_place", chosen)
+    here = (chosen, run.id, number)
+    another = stays and here != state.kept("section.in_place")
+    state.keep("section.in_place", here)
     with _place_of(another=another):
         places = st.columns([1.4, 1.4, 1.4], vertical_alignment="bottom")
         there[chosen].draw(Place(run, history, lambda: state.history_of(run).phases[number], going, places))
@@ -102,15 +103,15 @@ def _section(page: str, run: Run, number: int, going: bool, named: str) -> None:
 
 
 def _place_of(*, another: bool) -> Any:
-    """Where the section is drawn: what stands there stays until it is drawn anew, unless that is of `another` one.
+    """Where the section is drawn: what stands there stays until it is drawn anew, unless that is `another` one, or
+    another run's.
 
-    An `st.empty()` clears its place at once when the page is told of it before what comes into it: used for every
-    drawing, it took the film away for a moment now and then, and with it its zoom and its timer.
-    Sent together with what follows, it is left out.
+    An `st.empty()` clears its place at once when the page is told of it before what comes into it (told together, it is
+    left out): used for every drawing, it took the film away for a moment now and then, and with it its zoom and timer.
     """
     turn(another)
     if not another:
         return st.container()
     body = st.empty()
-    time.sleep(SENT)  # under the new one's name what stood here would be taken for its picture
+    time.sleep(SENT)  # what stood here would be taken for the new one's picture
     return body.container()

@@ -78,7 +78,7 @@ def draw_in_part(place: Hashable, *, going: bool) -> bool:
 
 
 def turn(another: bool) -> None:
-    """Whether the section to be drawn is another one than before, so that its place is bare."""
+    """Told before it is drawn whether the section is another one than before, and stands in a bare place."""
     state.keep("section.turned", another)
 
 

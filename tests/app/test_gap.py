@@ -100,7 +100,8 @@ def test_a_choice_in_a_section_never_clears_its_place_and_another_section_says_w
         waits(0.7)
         return at_once(*asked, waits=waits)
 
-    page = open_gap(written().id, "Calibration")
+    run, other = written(), written("points")
+    page = open_gap(run.id, "Calibration")
     monkeypatch.setattr(desk, "ask", slowly)
     page.selectbox(key="choice.bins").select(10).run()
     assert "(10 bins" in film(page)["frames"][-1]["says"]
@@ -114,6 +115,9 @@ def test_a_choice_in_a_section_never_clears_its_place_and_another_section_says_w
     page.segmented_control[0].set_value("Calibration").run()
     assert "(10 bins" in film(page)["frames"][-1]["says"]
     assert (len(cleared), said.count(COMING)) == (2, 1), "what is there at once needs no word"
+    page.selectbox(key=f"look.run.{run.id}").select(other.id).run()
+    assert "bins" in film(page)["frames"][-1]["says"]
+    assert (len(cleared), said.count(COMING)) == (3, 2), "another run's picture would be taken for this one's"
 
 
 def test_another_number_of_bins_is_another_question(written: Callable[..., Run], desk: Answering) -> None:
