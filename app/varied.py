@@ -9,12 +9,15 @@ from typing import Any, TypeGuard
 import streamlit as st
 
 from app import state
+from app.rows import Row
 from app.views.run_head import can_go_on
 from kdcore.launch import LaunchError
 from kdcore.recipe import Recipe
 from kdcore.run import Run
 from kdcore.spec import Knob
 
+Field = tuple[Recipe, Run | None]
+"""What is to be trained, and its last attempt."""
 FROM_START = (
     "The recipe on Begin is a fork. Runs here begin at the beginning, with its settings: seeds that go on from one "
     "run's weights would not be independent of one another."
@@ -65,23 +68,39 @@ def runs_of(rows: Sequence[Sequence[Recipe]]) -> list[list[Run | None]]:
     return [[best(one) for one in row] for row in rows]
 
 
+def untrained(
+    rows: Sequence[Sequence[Recipe]], runs: Sequence[Sequence[Run | None]], told: Sequence[Sequence[Row | None]]
+) -> list[Field]:
+    """The fields that have no run, or only one that ended badly: each with that run."""
+    return [
+        (recipe, run)
+        for fields in zip(rows, runs, told, strict=True)
+        for recipe, run, one in zip(*fields, strict=True)
+        if one is None or one.state in ("failed", "stopped", "lost")
+    ]
+
+
 def goes_on(run: Run | None) -> TypeGuard[Run]:
     """Whether it was stopped or lost and kept a checkpoint to go on from. What failed there would fail there again."""
     return run is not None and run.state() in ("stopped", "lost") and can_go_on(run)
 
 
-def plan_of(fields: Sequence[tuple[Recipe, Run | None]]) -> str:
-    """How many of them will go on and how many begin, in words; "" where none was interrupted."""
+def resumed(fields: Sequence[Field]) -> int:
+    """How many of them will go on."""
+    return sum(goes_on(run) for _, run in fields)
+
+
+def plan_of(fields: Sequence[Field], on: int) -> str:
+    """That `on` of them will go on and how many begin, in words; "" where none was interrupted."""
     if not any(run is not None and run.state() in ("stopped", "lost") for _, run in fields):
         return ""
-    on = sum(goes_on(run) for _, run in fields)
     anew = len(fields) - on
     going = f"{on} {'goes on from its' if on == 1 else 'go on from their'} last checkpoint" if on else ""
     begun = f"{anew} {'begins' if anew == 1 else 'begin'} at the beginning" if anew else ""
     return f"{', '.join(filter(None, (going, begun)))}."
 
 
-def train(fields: Sequence[tuple[Recipe, Run | None]]) -> None:
+def train(fields: Sequence[Field]) -> None:
     """Start them: what can goes on from its last checkpoint, under its own id; all else begins. Raises LaunchError."""
     for recipe, run in fields:
         if goes_on(run):

@@ -20,8 +20,8 @@ from kdcore.stage import Stage
 from kdcore.vocabulary import Seen
 
 MEMORY = 2**30
-"""Bytes that a frozen teacher's kept outputs may take; above that they go to a file (`mapped`), or the
-teacher looks at every batch again."""
+"""Bytes that a frozen teacher's kept outputs may take; above that they go to a file (`mapped`), or the teacher
+looks at every batch again."""
 SHARED = 2**26
 """Bytes up to which a process keeps a memory for its next run: the newest one, and older ones that together take no
 more than that either."""

@@ -183,8 +183,7 @@ class Run:
         """Take back that it was asked to stop, where no scribe has come to it yet; whether it is still in line so."""
         if self.state() != "stopped" or not self.waits_in_line():
             return False
-        (self.folder / "recipe.json").touch()  # as `rewind` does
-        (self.folder / "stop").unlink(missing_ok=True)
+        self.rewind(size_of(self.folder / "events.jsonl"))
         return True
 
     def keep_fault(self, text: str) -> None:

@@ -11,7 +11,7 @@ from app.page import Page
 from app.rows import Row, row_of
 from app.starting import draft
 from app.theme import percent, points
-from app.varied import called, from_start, goes_on, joined, likely, plan_of, runs_of, train
+from app.varied import Field, called, from_start, joined, likely, plan_of, resumed, runs_of, train, untrained
 from app.views import chosen
 from app.views.knobs import plain
 from app.views.still import still
@@ -111,13 +111,14 @@ def _grid(rows: list[list[Recipe]], down: Axis, across: Axis | None, catalog: Ca
     """The fields as they are by now. `watched`: whether they are looked at again and again."""
     runs = runs_of(rows)
     told = [[None if run is None else row_of(run, catalog) for run in row] for row in runs]
-    flat = [field for fields in zip(rows, runs, told, strict=True) for field in zip(*fields, strict=True)]
-    missing = [(recipe, run) for recipe, run, one in flat if one is None or one.state in ("failed", "stopped", "lost")]
-    going = [one for *_, one in flat if one is not None and one.state in ("waiting", "running")]
-    resumed = bool(missing) and all(goes_on(run) for _, run in missing)
+    flat = [one for row in told for one in row]
+    missing = untrained(rows, runs, told)
+    going = [one for one in flat if one is not None and one.state in ("waiting", "running")]
+    on = resumed(missing)
+    begins = "Go on with" if on == len(missing) else "Train"
     with st.container(horizontal=True, vertical_alignment="center"):
         st.button(
-            f"{'Go on with' if resumed else 'Train'} {len(missing)} run{'s' if len(missing) != 1 else ''}" if missing
+            f"{begins} {len(missing)} run{'s' if len(missing) != 1 else ''}" if missing
             else "All are training" if going else "All are trained",
             type="primary", disabled=not missing, icon=":material/play_arrow:" if missing else ":material/check:",
             key="grid.start", on_click=_start, args=(missing,),
@@ -125,7 +126,7 @@ def _grid(rows: list[list[Recipe]], down: Axis, across: Axis | None, catalog: Ca
         if going:
             st.button("Stop them", icon=":material/stop:", key="grid.stop", on_click=_stop, args=(runs,))
             st.caption(f"{len(flat) - len(missing) - len(going)} of {len(flat)} are done; one trains on each core.")
-        if meant := plan_of(missing):
+        if meant := plan_of(missing, on):
             st.caption(meant)
         measure = chosen.linked(
             st.segmented_control, "Colour", [STUDENT, ALONE], key="grid.measure", what="measure to colour by",
@@ -212,7 +213,7 @@ def _said(differences: list[float], *, going: bool) -> str:
     return f"{found.word}: {points(found.mean)} {interval}{more}"
 
 
-def _start(fields: list[tuple[Recipe, Run | None]]) -> None:
+def _start(fields: list[Field]) -> None:
     state.keep("grid.problem", "")
     try:
         train(fields)

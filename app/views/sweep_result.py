@@ -13,7 +13,7 @@ from app.draft import sentence
 from app.rows import Row, row_of
 from app.starting import take_up
 from app.theme import percent, points
-from app.varied import called, joined, plan_of, runs_of, train
+from app.varied import Field, called, joined, plan_of, resumed, runs_of, train, untrained
 from app.views.knobs import plain
 from app.views.moment import csv_button
 from app.views.still import still
@@ -23,7 +23,7 @@ from kdcore.grid import settings_of, value_of, verdict
 from kdcore.launch import LaunchError
 from kdcore.recipe import Recipe, RecipeError, code_version
 from kdcore.registry import UnknownKey
-from kdcore.run import Run, RunError
+from kdcore.run import RunError
 from kdcore.sweep import MOST_RUNS, Span, Sweep, SweepError, Try, installed
 from kdcore.sweeps import Sweeps
 
@@ -292,19 +292,14 @@ def _over_seeds(start: Recipe, winner: Recipe, catalog: Catalog) -> bool:
         return False
     runs = runs_of(pairs)
     told = [[None if run is None else row_of(run, catalog) for run in row] for row in runs]
-    missing = [
-        (recipe, run)
-        for fields in zip(pairs, runs, told, strict=True)
-        for recipe, run, one in zip(*fields, strict=True)
-        if one is None or one.state in ("failed", "stopped", "lost")
-    ]  # fmt: skip
+    missing = untrained(pairs, runs, told)
     going = sum(one is not None and one.state in ("waiting", "running") for row in told for one in row)
     if missing:
         st.button(
             f"Compare both over {SEEDS} further seeds ({len(missing)} run{'s' if len(missing) != 1 else ''})",
             key="sweep.seeds", icon=":material/balance:", on_click=_train, args=(missing,), disabled=bool(going),
         )  # fmt: skip
-        if not going and (meant := plan_of(missing)):
+        if not going and (meant := plan_of(missing, resumed(missing))):
             st.caption(meant)
     if any(one is not None for row in told for one in row):
         lines = [
@@ -342,7 +337,7 @@ def _verdict(told: list[list[Row | None]]) -> None:
     )
 
 
-def _train(fields: list[tuple[Recipe, Run | None]]) -> None:
+def _train(fields: list[Field]) -> None:
     try:
         train(fields)
     except LaunchError as error:

@@ -57,6 +57,12 @@ def planned(*spans: str, seed: int = 0) -> Plan:
     return plan(Recipe(), spans, CATALOG, sampler="tpe", seed=seed, pruner="median")
 
 
+def kept(found: Sweep, board: Sweeps) -> AppTest:
+    """Its page, once the board has it."""
+    found.write(board.path(found.plan.id))
+    return opened(sweep=found.plan.id)
+
+
 def told(shelf: Shelf, *, finished: bool = True) -> Sweep:
     """Five tries: two finished with runs of their own, one of each other end."""
     meant = planned()
@@ -169,14 +175,12 @@ def test_without_optuna_one_sentence_says_how_to_get_it(
     assert "pip install optuna" in test.info[0].value
     assert test.button(key="sweep.start").disabled
     found = told(shelf)
-    found.write(board.path(found.plan.id))  # what was found before can still be looked at
-    assert len(stills(opened(sweep=found.plan.id))) == 4
+    assert len(stills(kept(found, board))) == 4, "what was found before can still be looked at"
 
 
 def test_tries_stand_in_pictures_and_a_table(board: Sweeps, shelf: Shelf) -> None:
     found = told(shelf)
-    found.write(board.path(found.plan.id))
-    test = opened(sweep=found.plan.id)
+    test = kept(found, board)
     settings, progress, curves, importance = stills(test)
     assert {trace["name"] for trace in settings["data"]} >= {"finished", "stopped early", "best"}
     assert {trace["name"] for trace in progress["data"]} >= {"best so far", "the recipe as it stands"}
@@ -198,8 +202,7 @@ def test_the_winner_stands_beside_the_start_on_test_pictures_with_what_that_is_w
     board: Sweeps, shelf: Shelf
 ) -> None:
     found = told(shelf)
-    found.write(board.path(found.plan.id))
-    test = opened(sweep=found.plan.id)
+    test = kept(found, board)
     worth = test.dataframe[0].value
     assert list(worth["validation"]) == pytest.approx([85.0, 91.0])
     assert list(worth["test"]) == pytest.approx([93.0, 93.0])
@@ -212,16 +215,14 @@ def test_the_winner_stands_beside_the_start_on_test_pictures_with_what_that_is_w
 
 def test_a_sweep_that_goes_on_names_no_winner_yet(board: Sweeps, shelf: Shelf) -> None:
     found = told(shelf, finished=False)
-    found.write(board.path(found.plan.id))
-    test = opened(sweep=found.plan.id)
+    test = kept(found, board)
     assert "sweep.use" not in keys(test)
     assert test.button(key="sweep.go_on").label == "Go on to 5 tries"
 
 
 def test_the_best_becomes_the_recipe(board: Sweeps, shelf: Shelf, gone: list[tuple[str, dict]]) -> None:
     found = told(shelf)
-    found.write(board.path(found.plan.id))
-    opened(sweep=found.plan.id).button(key="sweep.use").click().run()
+    kept(found, board).button(key="sweep.use").click().run()
     ((where, params),) = gone
     assert where == "begin"
     assert params["recipe"] == found.plan.recipe.with_setting(TEMPERATURE, 6.5).with_setting(WIDTH, 32)
@@ -231,8 +232,7 @@ def test_winner_and_start_are_compared_over_seeds_that_the_search_has_not_seen(
     board: Sweeps, shelf: Shelf, desk: Launching
 ) -> None:
     found = told(shelf)
-    found.write(board.path(found.plan.id))
-    test = opened(sweep=found.plan.id)
+    test = kept(found, board)
     test.button(key="sweep.seeds").click().run()
     assert not test.exception
     assert sorted({one.seed for one in desk.launched}) == [1, 2, 3, 4, 5]
@@ -252,8 +252,7 @@ def test_runs_of_the_comparison_that_were_stopped_go_on_from_their_checkpoint(
     board: Sweeps, shelf: Shelf, desk: Launching
 ) -> None:
     found = told(shelf)
-    found.write(board.path(found.plan.id))
-    test = opened(sweep=found.plan.id)
+    test = kept(found, board)
     test.button(key="sweep.seeds").click().run()
     for number, recipe in enumerate(desk.launched):
         if number < 2:
@@ -278,15 +277,13 @@ def test_a_damaged_sweep_is_said_and_can_be_forgotten(board: Sweeps) -> None:
 def test_what_ended_it_is_said(board: Sweeps, shelf: Shelf) -> None:
     found = told(shelf, finished=False)
     found.now = "It ended early: Optuna's file is <b>damaged</b>"
-    found.write(board.path(found.plan.id))
-    assert "It ended early" in opened(sweep=found.plan.id).error[0].value
+    assert "It ended early" in kept(found, board).error[0].value
 
 
 def test_of_another_code_it_can_be_looked_at_but_does_not_go_on(board: Sweeps, shelf: Shelf) -> None:
     found = told(shelf, finished=False)
     found.plan = replace(found.plan, code="older")
-    found.write(board.path(found.plan.id))
-    test = opened(sweep=found.plan.id)
+    test = kept(found, board)
     assert "another version of the code" in words(test)
     assert "sweep.go_on" not in keys(test)
     assert len(stills(test)) == 4
@@ -294,8 +291,7 @@ def test_of_another_code_it_can_be_looked_at_but_does_not_go_on(board: Sweeps, s
 
 def test_changing_it_takes_its_plan_into_the_form(board: Sweeps, shelf: Shelf) -> None:
     found = told(shelf)
-    found.write(board.path(found.plan.id))
-    test = opened(sweep=found.plan.id)
+    test = kept(found, board)
     test.button(key="sweep.change").click().run()
     assert not test.exception
     assert test.multiselect[0].value == [TEMPERATURE, WIDTH]
